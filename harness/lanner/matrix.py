@@ -1,0 +1,179 @@
+"""The canonical on-disk form of an expression matrix: ``.npy`` files in a folder, read in row blocks.
+
+Datasets, sealed truth and checked predictions all have this form: ``X.npy`` (dense float32) or ``data.npy``
+(float32), ``indices.npy`` (int32), ``indptr.npy`` (int64) with sorted, unique column indices per row. Blocks
+are read with plain file reads, not memory maps, so peak memory is one block whatever the file's size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from lanner.errors import InfrastructureError
+
+BLOCK_BYTES = 32 << 20
+"""Target size of one block of rows, counted as float32 values (dense) or as stored values (sparse)."""
+
+
+class Matrix:
+    """A float32 matrix of shape ``(n_rows, n_columns)`` in canonical form, opened for reading."""
+
+    def __init__(self, folder: Path, n_columns: int) -> None:
+        self.folder = folder
+        self.is_sparse = (folder / "indptr.npy").exists()
+        try:
+            if self.is_sparse:
+                self._indptr = np.load(folder / "indptr.npy", allow_pickle=False)
+                self._files = [_header(folder / name) for name in ("data.npy", "indices.npy")]
+                n_rows = len(self._indptr) - 1
+            else:
+                self._files = [_header(folder / "X.npy")]
+                n_rows = self._files[0][1][0]
+                if self._files[0][1] != (n_rows, n_columns):
+                    raise ValueError(f"shape {self._files[0][1]}")
+        except (OSError, ValueError) as error:
+            raise InfrastructureError(
+                f"{folder} is not a matrix of {n_columns} columns ({error}); remove its folder and try again"
+            ) from None
+        self.shape: tuple[int, int] = (n_rows, n_columns)
+
+    def block(self, start: int, stop: int) -> sp.csr_matrix | np.ndarray[Any, Any]:
+        """Rows ``start:stop`` as float32 CSR or dense array, as stored."""
+        if not self.is_sparse:
+            path, _, dtype, offset = self._files[0]
+            values = _read(path, dtype, offset, start * self.shape[1], stop * self.shape[1])
+            return values.reshape(stop - start, self.shape[1])
+        low, high = int(self._indptr[start]), int(self._indptr[stop])
+        data, indices = (_read(path, dtype, offset, low, high) for path, _, dtype, offset in self._files)
+        indptr = self._indptr[start : stop + 1] - low
+        return sp.csr_matrix((data, indices, indptr), shape=(stop - start, self.shape[1]))
+
+    def blocks(self) -> Iterator[tuple[int, int, sp.csr_matrix | np.ndarray[Any, Any]]]:
+        """All rows in order, as ``(start, stop, block)`` of at most about BLOCK_BYTES."""
+        start, n_rows = 0, self.shape[0]
+        limit = BLOCK_BYTES // 4
+        while start < n_rows:
+            if self.is_sparse:
+                stop = int(np.searchsorted(self._indptr, self._indptr[start] + limit, side="right")) - 1
+            else:
+                stop = start + limit // max(self.shape[1], 1)
+            stop = min(max(stop, start + 1), n_rows)
+            yield start, stop, self.block(start, stop)
+            start = stop
+
+    def rows(self, rows: np.ndarray[Any, Any]) -> sp.csr_matrix:
+        """The given rows, in the given order, as float32 CSR; memory is that of the answer plus one run."""
+        rows = np.asarray(rows, dtype=np.int64)
+        if rows.size == 0:
+            return sp.csr_matrix((0, self.shape[1]), dtype=np.float32)
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        breaks = np.flatnonzero(np.diff(ordered) != 1) + 1
+        parts = [
+            sp.csr_matrix(self.block(int(run[0]), int(run[-1]) + 1)) for run in np.split(ordered, breaks)
+        ]
+        stacked = parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
+        return stacked[np.argsort(order, kind="stable")]
+
+
+class MatrixWriter:
+    """Write a canonical matrix block by block; the folder appears only when the ``with`` block succeeds."""
+
+    def __init__(self, folder: Path, n_columns: int, *, sparse: bool) -> None:
+        self._folder = folder
+        self._partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+        self._n_columns = n_columns
+        self._sparse = sparse
+        self._indptr: list[np.ndarray[Any, Any]] = [np.zeros(1, np.int64)]
+        self._n_rows = 0
+        self._n_values = 0
+
+    def __enter__(self) -> Self:
+        self._partial.mkdir(parents=True)
+        names = ("data", "indices") if self._sparse else ("X",)
+        self._streams = [(self._partial / f"{name}.npy").open("wb") for name in names]
+        for stream in self._streams:
+            stream.write(b"\0" * 128)  # room for the header, whose length is not known yet
+        return self
+
+    def append(self, block: sp.csr_matrix | np.ndarray[Any, Any]) -> None:
+        """Append rows; columns of a sparse block are sorted and must be unique."""
+        if self._sparse:
+            block = sp.csr_matrix(block)
+            block.sort_indices()
+            np.ascontiguousarray(block.data, dtype=np.float32).tofile(self._streams[0])
+            np.ascontiguousarray(block.indices, dtype=np.int32).tofile(self._streams[1])
+            self._indptr.append(block.indptr[1:].astype(np.int64) + self._n_values)
+            self._n_values += block.nnz
+        else:
+            dense: np.ndarray[Any, Any] = np.asarray(block.todense() if sp.issparse(block) else block)
+            np.ascontiguousarray(dense, dtype=np.float32).tofile(self._streams[0])
+            self._n_values += dense.size
+        self._n_rows += block.shape[0]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                shapes = [(self._n_values,)] * 2 if self._sparse else [(self._n_rows, self._n_columns)]
+                for stream, shape, dtype in zip(self._streams, shapes, (np.float32, np.int32), strict=False):
+                    stream.seek(0)
+                    stream.write(_header_bytes(shape, np.dtype(dtype)))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                if self._sparse:
+                    with (self._partial / "indptr.npy").open("wb") as stream:
+                        np.save(stream, np.concatenate(self._indptr), allow_pickle=False)
+                        os.fsync(stream.fileno())
+        finally:
+            for stream in self._streams:
+                stream.close()
+        if kind is None:
+            self._partial.rename(self._folder)
+        else:
+            for file in self._partial.iterdir():
+                file.unlink()
+            self._partial.rmdir()
+
+
+def write_matrix(
+    folder: Path, n_columns: int, blocks: Iterable[sp.csr_matrix | np.ndarray[Any, Any]], *, sparse: bool
+) -> Matrix:
+    """Write ``blocks`` of rows to ``folder`` in canonical form and open the result."""
+    with MatrixWriter(folder, n_columns, sparse=sparse) as writer:
+        for block in blocks:
+            writer.append(block)
+    return Matrix(folder, n_columns)
+
+
+def _header_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """A version 1.0 .npy header padded to exactly 128 bytes."""
+    text = f"{{'descr': '{dtype.str}', 'fortran_order': False, 'shape': {shape!r}, }}"
+    return b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little") + text.ljust(117).encode() + b"\n"
+
+
+def _header(path: Path) -> tuple[Path, tuple[int, ...], np.dtype[Any], int]:
+    with path.open("rb") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else None
+        if read is None:
+            raise ValueError(f"{path.name} has .npy version {version}")
+        shape, fortran, dtype = read(stream)
+        if fortran or dtype.hasobject:
+            raise ValueError(f"{path.name} is not a C-ordered array of numbers")
+        return path, shape, dtype, stream.tell()
+
+
+def _read(path: Path, dtype: np.dtype[Any], offset: int, start: int, stop: int) -> np.ndarray[Any, Any]:
+    values = np.fromfile(path, dtype, count=stop - start, offset=offset + start * dtype.itemsize)
+    if values.size != stop - start:
+        raise InfrastructureError(f"{path} is shorter than its header says; remove its folder and try again")
+    return values

@@ -1,0 +1,105 @@
+"""Load and check the documents that cross a boundary: YAML and JSON against ``schemas/*.schema.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from lanner.config import bundled_root
+from lanner.errors import ConfigurationError
+
+
+@cache
+def validator(name: str) -> Draft202012Validator:
+    """The compiled validator of ``schemas/<name>.schema.json``."""
+    path = bundled_root() / "schemas" / f"{name}.schema.json"
+    return Draft202012Validator(json.loads(path.read_text(encoding="utf-8")))
+
+
+def check(document: Any, schema: str, source: str, text: str | None = None) -> None:
+    """Raise ConfigurationError unless ``document`` fits ``schema``.
+
+    ``source`` names the file for people; ``text`` is its YAML or JSON text, used to find the line.
+    """
+    error = best_match(validator(schema).iter_errors(document))
+    if error is None:
+        return
+    path = _field_path(error)
+    line = _line(text, path) if text else None
+    where = f"{source}, line {line}" if line else source
+    name = ".".join(str(part) for part in path) or "the document"
+    raise ConfigurationError(f"{where}: {name}: {error.message}; see schemas/{schema}.schema.json")
+
+
+def load_yaml(path: Path, schema: str) -> dict[str, Any]:
+    """Read a YAML file and check it; errors name the file, the line and the field."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}; check the path") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not UTF-8 text; save it as UTF-8") from None
+    try:
+        document = yaml.load(text, Loader=_StrictLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(
+            f"{path}{line}: not valid YAML: {error.problem}; correct that line"
+        ) from None
+    check(document, schema, str(path), text)
+    assert isinstance(document, dict)
+    return document
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key given twice: the second would silently win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key_node.value!r} is given twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key_node.value)
+        return super().construct_mapping(node, deep)
+
+
+def _field_path(error: ValidationError) -> list[str | int]:
+    path = list(error.absolute_path)
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+        unknown = [key for key in error.instance if key not in known]
+        path += unknown[:1]
+    return path
+
+
+def _line(text: str, path: Sequence[str | int]) -> int | None:
+    """Line of the deepest node of ``path`` that exists in the YAML (or JSON) text, from 1."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None
+    if node is None:
+        return None
+    line: int = node.start_mark.line + 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            match = [(key, value) for key, value in node.value if key.value == str(part)]
+            if not match:
+                break
+            line, node = match[0][0].start_mark.line + 1, match[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
