@@ -82,6 +82,27 @@ class Matrix:
         stacked = parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
         return stacked[np.argsort(order, kind="stable")]
 
+    def group_sums(
+        self, groups: np.ndarray[Any, Any], n_groups: int
+    ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Sum rows by group in one pass: float64 sums ``(n_groups, n_columns)`` and int64 counts ``(n_groups,)``.
+
+        ``groups`` holds one group index per row; rows of a negative group are left out. Summation is in row
+        order and single-threaded, so the bits depend on nothing but the matrix.
+        """
+        sums = np.zeros((n_groups, self.shape[1]))
+        for start, stop, block in self.blocks():
+            rows = np.flatnonzero(groups[start:stop] >= 0)
+            if rows.size == 0:
+                continue
+            present, local = np.unique(groups[start:stop][rows], return_inverse=True)
+            members = sp.csr_matrix(
+                (np.ones(rows.size), (local, rows)), shape=(len(present), stop - start), dtype=np.float64
+            )
+            total = members @ block.astype(np.float64)
+            sums[present] += total.toarray() if sp.issparse(total) else total
+        return sums, np.bincount(groups[groups >= 0], minlength=n_groups)
+
 
 class MatrixWriter:
     """Write a canonical matrix block by block; the folder appears only when the ``with`` block succeeds."""
@@ -113,7 +134,7 @@ class MatrixWriter:
             self._indptr.append(block.indptr[1:].astype(np.int64) + self._n_values)
             self._n_values += block.nnz
         else:
-            dense: np.ndarray[Any, Any] = np.asarray(block.todense() if sp.issparse(block) else block)
+            dense = block if isinstance(block, np.ndarray) else block.toarray()
             np.ascontiguousarray(dense, dtype=np.float32).tofile(self._streams[0])
             self._n_values += dense.size
         self._n_rows += block.shape[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from lanner.records import printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-talk = Console(stderr=True, highlight=False)
+# Piped lines are kept whole: rich would otherwise fold them to 80 characters.
+talk = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else 1000)
 
 
 def json_option(function: F) -> F:
@@ -38,9 +40,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: st
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
-    console = Console(highlight=False)
-    # Piped output keeps every column: rich would otherwise cut tables to 80 characters.
-    console.print(table, width=None if console.is_terminal else 240, crop=console.is_terminal)
+    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:

@@ -1,0 +1,204 @@
+"""Registry entries of datasets: one ``dataset.yaml`` each, checked against its schema."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lanner.config import Settings
+from lanner.datasets.conventions import Columns
+from lanner.errors import ConfigurationError
+from lanner.records import sha256_json
+from lanner.registry import unknown_name
+from lanner.schemas import load_yaml
+
+MANIFEST = "dataset.yaml"
+
+NORMALISATION = 1
+"""Raised whenever the same entry and the same bytes normalise to something else."""
+
+
+RESERVED = frozenset({"perturbation", "condition", "context", "dose", "batch", "replicate"})
+"""Columns every normalised dataset gives a meaning of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A published file: the bytes are what ``sha256`` says, wherever they come from."""
+
+    name: str
+    urls: tuple[str, ...]
+    sha256: str
+    bytes: int
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One ``dataset.yaml``: ``document`` has passed schemas/dataset.schema.json."""
+
+    folder: Path
+    document: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """Name of the dataset and of its folder."""
+        return str(self.document["id"])
+
+    @property
+    def version(self) -> int:
+        """Version of the entry, raised by hand."""
+        return int(self.document["version"])
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        return str(self.document["title"])
+
+    @property
+    def kind(self) -> str:
+        """``cells`` or ``profile``."""
+        return str(self.document["kind"])
+
+    @property
+    def scale(self) -> str:
+        """Scale of X: ``log1p-cp10k``, ``log1p-normalised`` or ``lfc``."""
+        return str(self.document["scale"])
+
+    @property
+    def organism(self) -> str:
+        """Organism the cells come from."""
+        return str(self.document["organism"])
+
+    @property
+    def assay(self) -> str:
+        """How expression was measured."""
+        return str(self.document["assay"])
+
+    @property
+    def perturbation_kind(self) -> str:
+        """What a perturbation does to its target."""
+        return str(self.document["perturbation_kind"])
+
+    @property
+    def columns(self) -> Columns:
+        """Which obs column means what, the convention's defaults filled in."""
+        return Columns.of(self.document["obs"])
+
+    @property
+    def context_columns(self) -> tuple[str, ...]:
+        """Names of the context columns, in the order of a condition's id."""
+        return self.columns.context
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The published files."""
+        return tuple(
+            Source(**{**source, "urls": tuple(source["urls"])}) for source in self.document.get("sources", ())
+        )
+
+    @property
+    def splits(self) -> tuple[Mapping[str, Any], ...]:
+        """Recommended split designs: ``{"id", "parameters", "seed"}`` each."""
+        return tuple(
+            {"id": split["id"], "parameters": split.get("parameters", {}), "seed": split.get("seed", 0)}
+            for split in self.document.get("splits", ())
+        )
+
+    @property
+    def facts(self) -> tuple[Mapping[str, Any], ...]:
+        """Known facts that ``check`` tests."""
+        return tuple(self.document.get("facts", ()))
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether ``prepare.py`` generates the data, so that nothing is downloaded."""
+        return bool(self.document.get("embedded", False))
+
+    @property
+    def prepare_file(self) -> Path | None:
+        """The entry's preparation program, if it has one."""
+        prepare = self.document.get("prepare")
+        return None if prepare is None else self.folder / prepare.get("file", "prepare.py")
+
+    @property
+    def prepare_parameters(self) -> dict[str, Any]:
+        """What the preparation program is given."""
+        return dict(self.document.get("prepare", {}).get("parameters", {}))
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of all that decides the normalised dataset, without reading the data themselves.
+
+        Covers the mapping of columns, genes and rows, the sources' hashes, the bytes of ``prepare.py`` and
+        its parameters, and the version of the normalisation; not titles, splits or facts.
+        """
+        prepare = self.prepare_file
+        return sha256_json(
+            {
+                "normalisation": NORMALISATION,
+                "kind": self.kind,
+                "scale": self.scale,
+                "columns": self.columns.to_json(),
+                "genes": self.document["genes"],
+                "filter": self.document.get("filter", {}),
+                "counts_layer": self.document.get("counts_layer"),
+                "sources": [[source.name, source.sha256] for source in self.sources],
+                "prepare": None if prepare is None else hashlib.sha256(prepare.read_bytes()).hexdigest(),
+                "parameters": self.prepare_parameters,
+            }
+        )
+
+
+def read_entry(folder: Path) -> Entry:
+    """Read and check the entry in ``folder``.
+
+    Raises
+    ------
+    ConfigurationError
+        The file breaks the schema, its id is not its folder's name, two sources share a name, or
+        ``prepare.py`` is missing.
+    """
+    document = load_yaml(folder / MANIFEST, "dataset")
+    entry = Entry(folder=folder, document=document)
+    where = folder / MANIFEST
+    if entry.id != folder.name:
+        raise ConfigurationError(
+            f"{where}: id {entry.id!r} is not the folder's name {folder.name!r}; rename one"
+        )
+    names = [source.name for source in entry.sources]
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"{where}: two sources have the same name; name each source once")
+    taken = RESERVED & set(entry.context_columns)
+    if taken:
+        raise ConfigurationError(
+            f"{where}: {min(taken)!r} cannot name a context column, a dataset has one of its own; rename "
+            "it in prepare.py"
+        )
+    if entry.prepare_file is not None and not entry.prepare_file.is_file():
+        raise ConfigurationError(f"{where}: {entry.prepare_file.name} is missing beside it; add it")
+    if entry.prepare_file is None and len(names) != 1:
+        raise ConfigurationError(
+            f"{where}: {len(names)} sources need a prepare.py that makes them one AnnData"
+        )
+    return entry
+
+
+def entries(settings: Settings) -> dict[str, Entry]:
+    """All entries by id, sorted; every one is checked."""
+    return {name: read_entry(folder) for name, folder in sorted(_folders(settings).items())}
+
+
+def find_entry(settings: Settings, name: str) -> Entry:
+    """The entry named ``name``; only that one is read, so a broken neighbour does no harm."""
+    folders = _folders(settings)
+    if name not in folders:
+        raise unknown_name("dataset", name, folders)
+    return read_entry(folders[name])
+
+
+def _folders(settings: Settings) -> dict[str, Path]:
+    return settings.entries("datasets", MANIFEST)

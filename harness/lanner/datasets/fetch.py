@@ -1,0 +1,180 @@
+"""Bring an entry's published files into the cache, verified: from the cache, a mirror, or their URLs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import pooch
+
+from lanner.config import Settings
+from lanner.datasets import mirror
+from lanner.datasets.entry import Entry, Source
+from lanner.errors import ErrorClass, InfrastructureError
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(what, done, total)``: bytes of a download, rows of a normalisation."""
+
+TIMEOUT_SECONDS = 60
+CHUNK_BYTES = 1 << 20
+
+
+def fetch(entry: Entry, settings: Settings, progress: Progress | None = None) -> dict[str, Path]:
+    """Verified source files of an entry in ``$LANNER_HOME/data/<id>/sources/``, by name.
+
+    Every file is hashed before it is handed out. A file appears under its name only whole and verified.
+
+    Raises
+    ------
+    InfrastructureError
+        No address delivers the file, one delivers other bytes, or the disk is full.
+    """
+    folder = settings.home / "data" / entry.id / "sources"
+    return {source.name: _fetch_one(entry, source, folder, settings, progress) for source in entry.sources}
+
+
+def _fetch_one(
+    entry: Entry, source: Source, folder: Path, settings: Settings, progress: Progress | None
+) -> Path:
+    target = folder / source.name
+    if target.is_file():
+        if _sha256(target) == source.sha256:
+            return target
+        warnings.warn(f"cached file {target} is damaged; it is fetched again", stacklevel=3)
+        target.unlink()
+    with disk_errors(f"{entry.id}: storing {source.name} in {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        found = mirror.find(source, settings)
+        if found is None or not _take(source, target, lambda path: _copy(found, path)):
+            _download(entry, source, target, progress)
+    return target
+
+
+def _take(source: Source, target: Path, deliver: Callable[[Path], None]) -> bool:
+    """Have ``deliver`` write a temporary file; keep it under its name if its bytes are the source's."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+    os.close(descriptor)
+    partial = Path(name)
+    try:
+        deliver(partial)
+        if _sha256(partial) != source.sha256:
+            return False
+        sync(partial)
+        partial.chmod(0o644)
+        partial.replace(target)
+        sync(target.parent)
+        return True
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _download(entry: Entry, source: Source, target: Path, progress: Progress | None) -> None:
+    failures = []
+    for url in source.urls:
+        got: list[str] = []
+
+        def deliver(path: Path, url: str = url, got: list[str] = got) -> None:
+            _deliver(url, path, source, progress)
+            got.append(f"{_sha256(path)} ({path.stat().st_size} bytes)")
+
+        try:
+            if _take(source, target, deliver):
+                return
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                raise
+            failures.append(f"{url}: {_reason(error)}")
+            continue
+        raise InfrastructureError(
+            f"{entry.id}: {url} delivered other bytes than the entry names: expected sha256 {source.sha256} "
+            f"({source.bytes} bytes), got {got[0]}; check the address in a browser, or put the file into a "
+            "folder of LANNER_MIRROR"
+        )
+    raise InfrastructureError(
+        f"{entry.id}: {source.name} could not be downloaded ({'; '.join(failures)}); check the network, or "
+        "put the file into a folder of LANNER_MIRROR"
+    )
+
+
+def _deliver(url: str, path: Path, source: Source, progress: Progress | None) -> None:
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        _copy(Path(url2pathname(parts.path)), path)
+        return
+    bar = _Bar(f"download {source.name}", progress, source.bytes) if progress is not None else False
+    pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_SECONDS)(
+        url, str(path), None
+    )
+
+
+class _Bar:
+    """What pooch wants of a progress bar, passed on to ``Progress``."""
+
+    def __init__(self, what: str, progress: Progress, total: int) -> None:
+        self.total = total
+        self._what, self._progress, self._done = what, progress, 0
+
+    def update(self, step: int) -> None:
+        self._done += step
+        self._progress(self._what, min(self._done, self.total), self.total)
+
+    def reset(self) -> None:
+        self._done = 0
+
+    def close(self) -> None:
+        pass
+
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+REFUSED = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG}
+)
+"""What else a disk can answer; any other OSError is a bug and keeps its traceback."""
+
+
+@contextmanager
+def disk_errors(where: str) -> Iterator[None]:
+    """Turn a full disk or a refused write within the block into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in DISK_FULL | REFUSED:
+            raise
+        full = error.errno in DISK_FULL
+        advice = "free some space or set LANNER_HOME elsewhere" if full else "check the folder's permissions"
+        raise InfrastructureError(
+            f"{where} failed: {_reason(error)}; {advice}",
+            ErrorClass.DISK_FULL if full else ErrorClass.PLATFORM_ERROR,
+        ) from None
+
+
+def sync(path: Path) -> None:
+    """Flush a file or a folder to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _copy(origin: Path, path: Path) -> None:
+    shutil.copyfile(origin, path)
+
+
+def _reason(error: OSError) -> str:
+    text: Any = error.strerror or error
+    return " ".join(str(text).split())[:200]
+
+
+def _sha256(path: Path) -> str:
+    return str(pooch.file_hash(str(path), alg="sha256"))
