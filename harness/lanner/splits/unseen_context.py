@@ -1,0 +1,124 @@
+"""Hold out contexts: predict a perturbation where it was not measured."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from lanner.records import sha256_json
+from lanner.splits.design import Draw, Holdout, Material, ids, reserve_conditions, split_design
+from lanner.splits.parameters import COMMON, Parameter, fraction
+
+PAIRS = {"mode": "pairs"}
+COUNT = {"type": "integer", "minimum": 1}
+FOLDS = next(parameter for parameter in COMMON if parameter.name == "folds")
+
+
+@split_design(
+    "unseen-context",
+    Parameter(
+        name="mode",
+        default="pairs",
+        help="pairs: some contexts of each perturbation; whole: every context in turn, one artefact each.",
+        schema={"enum": ["pairs", "whole"]},
+    ),
+    fraction(1.0, "Share of the perturbations measured in enough contexts that lose some.", only=PAIRS),
+    Parameter(
+        name="max_heldout_contexts",
+        default=1,
+        help="At most so many contexts of one perturbation are held out.",
+        schema=COUNT,
+        only=PAIRS,
+    ),
+    Parameter(
+        name="min_train_contexts",
+        default=1,
+        help="At least so many contexts of every perturbation stay in train.",
+        schema=COUNT,
+        only=PAIRS,
+    ),
+    replace(FOLDS, only=PAIRS),
+)
+def unseen_context(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:
+    """Hold out contexts of known perturbations, or one whole context in turn.
+
+    ``pairs`` is the covariate transfer of PerturBench (arXiv:2408.10609), ``whole`` the task of scGen
+    (doi:10.1038/s41592-019-0494-8) and Zhu. The controls of a held-out context stay. ``folds`` cut the
+    perturbations; a fold's perturbations lose contexts, all others are whole.
+    """
+    if len({c.context_id for c in material.conditions}) < 2:
+        raise material.error(
+            "it has perturbations in one context only", "use unseen-perturbation or unseen-combination"
+        )
+    cut = _pairs if parameters["mode"] == "pairs" else _whole
+    yield from cut(material, parameters, draw)
+
+
+def _pairs(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:
+    """Pairs that are not testable are not candidates, so they stay in train and leak nothing."""
+    least = parameters["min_train_contexts"]
+    contexts: dict[str, set[str]] = {}
+    candidates: dict[str, set[str]] = {}
+    for c in material.conditions:
+        contexts.setdefault(c.perturbation, set()).add(c.context_id)
+        if c.id in material.testable:
+            candidates.setdefault(c.perturbation, set()).add(c.context_id)
+    units = [p for p in candidates if len(contexts[p]) > least]
+    if not units:
+        raise material.error(
+            f"no testable perturbation is measured in {least + 1} or more contexts",
+            "lower min_train_contexts or minimum_cells, or use unseen-perturbation",
+        )
+    if draw.folds > len(units):
+        raise material.error(
+            f"{draw.folds} folds cannot be cut from {len(units)} perturbations", "lower folds"
+        )
+    held: set[tuple[str, str]] = set()
+    for p in draw.held_out(units, parameters.get("fraction"), most=len(units)):
+        count = min(parameters["max_heldout_contexts"], len(contexts[p]) - least)
+        held |= set(draw.ranked([(p, context) for context in candidates[p]], "contexts")[:count])
+    inside = ids(c for c in material.conditions if (c.perturbation, c.context_id) in held)
+    rest = [c for c in material.conditions if c.id not in inside]
+    yield Holdout(
+        test=inside & material.testable,
+        valid=reserve_conditions(rest, draw, parameters["valid_fraction"], min_train_contexts=least),
+        left_out=inside - material.testable,
+    )
+
+
+def _whole(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:
+    """A context without testable conditions (no controls, too few cells) gets no artefact, stays in train."""
+    contexts = {c.context_id for c in material.conditions if c.id in material.testable}
+    names = slugs({c.context_id for c in material.conditions})
+    for context in sorted(contexts):
+        inside = ids(c for c in material.conditions if c.context_id == context)
+        rest = [c for c in material.conditions if c.id not in inside]
+        yield Holdout(
+            stratum=names[context],
+            test=inside & material.testable,
+            valid=reserve_conditions(rest, draw, parameters["valid_fraction"], min_train_contexts=1),
+            left_out=inside - material.testable,
+        )
+
+
+def slugs(contexts: Iterable[str]) -> dict[str, str]:
+    """A name for every context that can stand in an id: ``CD14+Mono`` is ``cd14-mono``.
+
+    Contexts that would share a name get the start of their SHA-256 behind it, all of them, so that a name
+    says the same whatever else is in the data.
+    """
+    plain = {context: _slug(context) for context in contexts}
+    times = Counter(plain.values())
+    return {
+        context: name if times[name] == 1 else f"{name}-{sha256_json(context)[:8]}"
+        for context, name in plain.items()
+    }
+
+
+def _slug(text: str) -> str:
+    ascii_only = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", ascii_only).strip("-") or "context"
