@@ -1,0 +1,53 @@
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+JOBS ?= 2
+
+.PHONY: help
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# torch goes in first and alone: another package's requirement could pull a different build of it.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Lanner needs Python 3.11 or newer; say which with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+.PHONY: setup
+setup: $(STAMP)  ## Make .venv with everything in it
+
+.PHONY: demo
+demo: setup  ## Build the quickstart leaderboard: containers where Docker answers, processes where not
+	@$(BIN)/lanner demo
+
+.PHONY: format
+format: setup  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: check
+check: setup  ## Lint and type-check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+.PHONY: test
+test: setup  ## Unit, contract, hostile-file, container and quickstart tests
+	$(BIN)/pytest -n $(JOBS) -m 'not slow and not realdata'
+
+.PHONY: test-all
+test-all: setup  ## Everything, the slow and the real-data tests too
+	$(BIN)/pytest -n $(JOBS)
+
+.PHONY: bench
+bench: setup  ## Measure what a run costs the harness, staging and loading
+	$(BIN)/python -m benchmarks.harness_overhead
+	$(BIN)/python -m benchmarks.staging
+
+.PHONY: clean
+clean:  ## Remove the virtual environment, caches and built pages (not LANNER_HOME)
+	rm -rf $(VENV) site dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

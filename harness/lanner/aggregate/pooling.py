@@ -1,0 +1,156 @@
+"""Join a method's runs with the bounds of their splits, and fill what the method left open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lanner.bounds import BOUNDS
+from lanner.metrics import METRICS
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One run, scored: the frames of ``scoring.score`` and ``scoring.score_bounds`` of one split artefact.
+
+    ``split`` is the split's sha256, ``residual`` the model by which cells were drawn from profiles, or None.
+    """
+
+    scores: pd.DataFrame
+    bounds: pd.DataFrame
+    split: str
+    seed: int
+    residual: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled:
+    """One metric and variant over n scorable conditions, sorted by id; arrays ``(n,)``.
+
+    ``values`` is filled: where the method gave none it is the worst of chance and the negative bounds of that
+    condition. ``negative`` stands at chance where undefined; ``positive`` is NaN where it does not exist.
+    """
+
+    metric: str
+    variant: str
+    status: str
+    perturbations: tuple[str, ...]
+    contexts: tuple[str, ...]
+    values: Array
+    answered_only: Array
+    n_answered: int
+    n_undefined: int
+    n_unanswered: int
+    sd_seeds: float
+    chance: Array
+    negative: dict[str, Array]
+    positive: dict[str, Array]
+    bds: Array
+    residual: str | None
+
+
+def unscored(bounds: pd.DataFrame, reason: str) -> pd.DataFrame:
+    """The score frame of a run that gave no prediction: every condition unanswered, for one reason."""
+    first = bounds[bounds["bound"] == bounds.loc[bounds["kind"] == "negative", "bound"].min()]
+    frame = first.drop(columns=["bound", "kind", "bds"]).reset_index(drop=True)
+    lost = ~frame["status"].isin(["unscorable", "not_applicable"])
+    frame["value"] = np.nan
+    frame.loc[lost, "status"] = "unanswered"
+    frame.loc[lost, "reason"] = reason
+    return frame
+
+
+def pool(runs: Sequence[Scored]) -> list[Pooled]:
+    """All runs together, one ``Pooled`` per metric and variant in the order of the first frame."""
+    order = pd.concat([run.scores[_ROW] for run in runs]).drop_duplicates()
+    bounds = sorted({str(name) for run in runs for name in run.bounds["bound"].unique()})
+    table = pd.concat([_run_table(run) for run in runs]).reindex(columns=[*_COLUMNS, *bounds])
+    tables = dict(list(table.groupby(level=_ROW, sort=False)))
+    residuals = sorted({str(run.residual) for run in runs if run.residual})
+    residual = " and ".join(residuals) or None
+    return [
+        _pooled(metric, variant, tables.get((metric, variant), table.iloc[:0]), bounds, residual)
+        for metric, variant in order.itertuples(index=False)
+    ]
+
+
+_ROW = ["metric", "variant"]
+_KEYS = [*_ROW, "condition"]
+_COLUMNS = ["perturbation", "context", "value", "status", "chance", "bds", "filled", "seed"]
+
+
+def _run_table(run: Scored) -> pd.DataFrame:
+    """One run's scorable rows: values as given and filled, chance, and one column per bound."""
+    scores = run.scores.set_index(_KEYS)
+    bounds = {name: rows.set_index(_KEYS).reindex(scores.index) for name, rows in run.bounds.groupby("bound")}
+    table = scores[["perturbation", "context", "value", "status"]].copy()
+    table["value"] = table["value"].astype(np.float64)
+    table["seed"] = run.seed
+    chance = pd.concat([frame["chance"] for frame in bounds.values()], axis=1).astype(np.float64)
+    table["chance"] = chance.bfill(axis=1).iloc[:, 0]
+    table["bds"] = np.nan
+    for name, frame in bounds.items():
+        table[name] = frame["value"].astype(np.float64)
+        if BOUNDS[name].kind == "negative":
+            table[name] = table[name].fillna(table["chance"])
+        elif BOUNDS[name].anchors:
+            table["bds"] = frame["bds"].astype(np.float64)
+    table["filled"] = _filled(table, [name for name in bounds if BOUNDS[name].kind == "negative"])
+    # Whether the truth allows a condition is the bounds' to say: a failed run knows nothing of it.
+    barred = [frame["status"] == "unscorable" for frame in (scores, *bounds.values())]
+    return table[~np.any(barred, axis=0)]
+
+
+def _filled(table: pd.DataFrame, negatives: Sequence[str]) -> pd.Series:
+    """Values with every gap at the worst of chance and the condition's negatives, else of any condition's."""
+    sign = table.index.get_level_values("metric").map(lambda name: METRICS[name].card.sign).to_numpy()
+    worst = table[["chance", *negatives]].mul(sign, axis=0).min(axis=1)
+    worst = worst.fillna(worst.groupby(level=_ROW).transform("min"))
+    return table["value"].fillna(worst * sign)
+
+
+def _pooled(
+    metric: str, variant: str, table: pd.DataFrame, bounds: Sequence[str], residual: str | None
+) -> Pooled:
+    """Average over runs within a condition; ``table`` holds the rows of one metric and variant."""
+    groups = table.groupby(level="condition", sort=True)
+    means = groups[["value", "filled", "chance", "bds", *bounds]].mean().astype(np.float64)
+    states = table["status"]
+
+    def in_state(state: str) -> int:
+        return int(table.index[states == state].get_level_values("condition").nunique())
+
+    if len(table) and (states == "not_applicable").all():
+        status = "not_applicable"
+    else:
+        status = "scored" if len(table) else "unscorable"
+    return Pooled(
+        metric=metric,
+        variant=variant,
+        status=status,
+        perturbations=tuple(groups["perturbation"].first()),
+        contexts=tuple(groups["context"].first()),
+        values=means["filled"].to_numpy(),
+        answered_only=means["value"].to_numpy(),
+        n_answered=int(means["value"].notna().sum()),
+        n_undefined=in_state("undefined"),
+        n_unanswered=in_state("unanswered"),
+        sd_seeds=_sd_of_seeds(table),
+        chance=means["chance"].to_numpy(),
+        negative={name: means[name].to_numpy() for name in bounds if BOUNDS[name].kind == "negative"},
+        positive={name: means[name].to_numpy() for name in bounds if BOUNDS[name].kind == "positive"},
+        bds=means["bds"].to_numpy(),
+        residual=residual,
+    )
+
+
+def _sd_of_seeds(table: pd.DataFrame) -> float:
+    """SD over seeds of the mean over conditions; NaN for a single seed."""
+    by_condition = table.groupby(["seed", "condition"])["filled"].mean()
+    return float(by_condition.groupby("seed").mean().std(ddof=1))

@@ -1,0 +1,147 @@
+"""What ``run``, ``demo`` and ``leaderboard build`` share: runner, progress, tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from lanner.cli.output import print_json, print_table, talk
+from lanner.config import Settings
+from lanner.errors import InfrastructureError
+from lanner.leaderboard.definition import Definition
+from lanner.records import State, printable
+
+
+class Display:
+    """Progress on stderr: a live bar on a terminal, one line per finished run elsewhere."""
+
+    def __init__(self, bars: Progress) -> None:
+        self.bars = bars
+        self.bar = bars.add_task("", total=None, visible=False)
+        self._states: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        """One line of talk."""
+        self.bars.console.print(printable(text), markup=False)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Part of a download or a normalisation."""
+        self.bars.update(self.bar, description=printable(what), completed=done, total=total, visible=True)
+
+    def begin(self, total: int, cached: int) -> None:
+        """Announce how many runs there are to do."""
+        self.say(f"{total} runs to do, {cached} cached")
+        self.bars.update(self.bar, description="", completed=0, total=total, visible=total > 0)
+
+    def state(self, label: str, state: str) -> None:
+        """A run has entered a state."""
+        self._states[label] = state
+        busy = "  ".join(f"{name}: {value}" for name, value in list(self._states.items())[-3:])
+        self.bars.update(self.bar, description=printable(busy))
+
+    def done(self, label: str, record: Mapping[str, Any]) -> None:
+        """A run has ended."""
+        self._states.pop(label, None)
+        self.bars.advance(self.bar)
+        reason = f" ({record['error_class']}: {record['message']})" if record["error_class"] else ""
+        if record["state"] != State.SUCCEEDED or not self.bars.console.is_terminal:
+            self.say(f"{record['state']:<10} {label}{reason}")
+
+
+@contextmanager
+def display() -> Iterator[Display]:
+    """A progress display on stderr while something is built."""
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=talk, transient=True) as bars:
+        yield Display(bars)
+
+
+def choose_runner(wanted: str, settings: Settings) -> str:
+    """What was asked for, or ``docker`` where an Engine answers and else ``process``, with one line of it."""
+    from lanner.runners.docker import docker_available
+
+    if wanted == "process":
+        return wanted
+    reason = docker_available()
+    if reason is None:
+        return "docker"
+    if wanted == "docker":
+        raise InfrastructureError(reason)
+    talk.print(
+        "No Docker Engine answers: methods run as plain processes, unsealed, and only Lanner's own ones.",
+        markup=False,
+    )
+    return "process"
+
+
+def default_jobs() -> int:
+    """Runs at a time: one per core."""
+    return len(os.sched_getaffinity(0))
+
+
+def build_and_show(
+    definition: Definition,
+    settings: Settings,
+    *,
+    runner: str,
+    trust_process: bool,
+    jobs: int | None,
+    as_json: bool,
+    site: Path | None,
+) -> int:
+    """Build a leaderboard's runs, write its files and pages, print its table; 1 when a method failed."""
+    from lanner.leaderboard.building import build
+
+    chosen = choose_runner(runner, settings)
+    with display() as shown:
+        results = build(
+            definition,
+            settings,
+            runner=chosen,
+            trust_process=trust_process,
+            jobs=jobs or default_jobs(),
+            monitor=shown,
+            site=site,
+        )
+    if as_json:
+        print_json(results.document)
+    else:
+        show(results.document)
+        for path in results.pages:
+            talk.print(f"page: {path}", markup=False)
+    return 1 if any(row["status"] == State.FAILED for row in results.document["rows"]) else 0
+
+
+def show(document: Mapping[str, Any]) -> None:
+    """Tables on the terminal: one per dataset and split design, then what failed or was skipped."""
+    from lanner.leaderboard.table import PARTIAL, PROBLEMS, partial, problems, tables
+
+    for table in tables(document):
+        print_table(table.columns, table.rows, title=table.title)
+        click.echo(f"{table.note}\n")
+    unanswered = partial(document)
+    if unanswered:
+        print_table(PARTIAL, unanswered, title="Partly answered")
+        click.echo()
+    ended = problems(document)
+    if ended:
+        print_table(PROBLEMS, ended, title="Not scored")

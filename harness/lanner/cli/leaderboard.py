@@ -1,0 +1,145 @@
+"""``leaderboard`` and ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from lanner.cli.output import json_option, print_fields, print_json, print_table
+from lanner.config import Settings
+
+SITE = Path("site")
+
+
+@click.group("leaderboard")
+def leaderboard_command() -> None:
+    """Build leaderboards from runs.
+
+    \b
+    Examples:
+      lanner leaderboard build leaderboards/quickstart.yaml
+      lanner leaderboard build leaderboards/real.yaml --dry-run
+    """
+
+
+@leaderboard_command.command("build")
+@click.argument("file")
+@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
+@click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Page folder [site/NAME].")
+@click.option("--dry-run", is_flag=True, help="List the runs to do and the cached ones; run nothing.")
+@json_option
+@click.pass_obj
+def build_command(
+    settings: Settings,
+    file: str,
+    runner: str,
+    trust_process: bool,
+    jobs: int | None,
+    out: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Do the runs that are missing, score them, and write leaderboard.json, a table and a page.
+
+    FILE is a leaderboard's YAML file, or the name of a bundled one. A method that fails is a row with its
+    reason (exit 1); the rest is built.
+
+    \b
+    Examples:
+      lanner leaderboard build leaderboards/quickstart.yaml
+      lanner leaderboard build quickstart --runner process --json
+      LANNER_MIRROR=../shared/data lanner leaderboard build leaderboards/real.yaml --jobs 2
+    """
+    from lanner.cli.building import build_and_show
+    from lanner.leaderboard import load
+
+    definition = load(file, settings)
+    if dry_run:
+        return _dry_run(definition, settings, runner, trust_process, as_json)
+    return build_and_show(
+        definition,
+        settings,
+        runner=runner,
+        trust_process=trust_process,
+        jobs=jobs,
+        as_json=as_json,
+        site=out or SITE / definition.name,
+    )
+
+
+@click.command("demo")
+@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
+@click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
+@json_option
+@click.pass_obj
+def demo_command(settings: Settings, runner: str, jobs: int | None, as_json: bool) -> int:
+    """Build the quickstart leaderboard: embedded data, five baselines, a table and a page in minutes.
+
+    \b
+    Example:
+      lanner demo
+    """
+    from lanner.cli.building import build_and_show
+    from lanner.leaderboard import load
+
+    return build_and_show(
+        load("quickstart", settings),
+        settings,
+        runner=runner,
+        trust_process=False,
+        jobs=jobs,
+        as_json=as_json,
+        site=SITE / "quickstart",
+    )
+
+
+def _dry_run(definition: object, settings: Settings, runner: str, trust: bool, as_json: bool) -> int:
+    from lanner.cli.building import choose_runner
+    from lanner.leaderboard import Definition, expand
+
+    assert isinstance(definition, Definition)
+    campaign = expand(
+        definition,
+        settings,
+        runner=choose_runner(runner, settings),
+        trust_process=trust,
+    )
+    missing = campaign.missing()
+    reasons = {cell.plan.folder.key: reason for cell, reason in missing}
+    rows = [
+        {
+            "dataset": cell.artefact.dataset.entry.id,
+            "split": cell.artefact.split.id,
+            "method": cell.choice.label,
+            "seed": cell.seed,
+            "key": cell.plan.folder.key,
+            "cached": cell.skip is None and cell.plan.folder.key not in reasons,
+            "reason": cell.skip or reasons.get(cell.plan.folder.key, ""),
+        }
+        for cell in campaign.cells
+    ]
+    estimate = campaign.estimate(missing)
+    if as_json:
+        print_json({"runs": rows, "to_do": len(missing), "estimate": estimate})
+        return 0
+    columns = ("dataset", "split", "method", "seed", "cached", "reason")
+    print_table(
+        columns,
+        [[("yes" if row["cached"] else "no") if c == "cached" else row[c] for c in columns] for row in rows],
+    )
+    print_fields(
+        {
+            "to do": f"{len(missing)} of {len(rows)} runs",
+            "run time": f"about {estimate['run_seconds']:.0f} s on one worker"
+            + (
+                f" (of which {estimate['runs_at_their_time_limit']} never seen, counted at their time limit)"
+                if estimate["runs_at_their_time_limit"]
+                else ""
+            ),
+            "disk": f"at most about {estimate['disk_bytes'] / 2**20:.0f} MiB of predictions",
+        }
+    )
+    return 0

@@ -1,0 +1,211 @@
+"""``run``, ``status``, ``logs`` and ``exec``: doing runs and looking at them."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lanner import store
+from lanner.cli.output import json_option, print_json, print_table
+from lanner.config import Settings
+from lanner.errors import ConfigurationError
+from lanner.records import State, printable
+
+PR_SET_PDEATHSIG = 1
+
+
+@click.command("run")
+@click.argument("leaderboard", required=False)
+@click.option("--method", "-m", "method_names", multiple=True, help="A method's name or folder; repeatable.")
+@click.option("--dataset", "-d", "dataset_name", help="A dataset's id.")
+@click.option("--split", "-s", "split_names", multiple=True, help="A split id; the recommended ones without.")
+@click.option("--seed", "seeds", type=click.IntRange(0, 2**32 - 1), multiple=True, help="Repeatable [0].")
+@click.option("--parameter", "-p", "parameters", multiple=True, help="name=value, for a single method.")
+@click.option("--timeout", "timeout_s", type=click.IntRange(1), help="Seconds one run may take.")
+@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
+@click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
+@click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
+@json_option
+@click.pass_obj
+def run_command(
+    settings: Settings,
+    leaderboard: str | None,
+    method_names: tuple[str, ...],
+    dataset_name: str | None,
+    split_names: tuple[str, ...],
+    seeds: tuple[int, ...],
+    parameters: tuple[str, ...],
+    timeout_s: int | None,
+    runner: str,
+    trust_process: bool,
+    jobs: int | None,
+    as_json: bool,
+) -> int:
+    """Run methods on a dataset, or all runs of a leaderboard file, and score them.
+
+    \b
+    Examples:
+      lanner run --method additive --dataset simulated --split unseen-combination
+      lanner run -m ./my-method -d norman19-k562 --json
+      lanner run leaderboards/quickstart.yaml
+    """
+    from lanner import leaderboard as boards
+    from lanner import methods
+    from lanner.cli.building import build_and_show
+    from lanner.leaderboard import definition as definitions
+
+    if leaderboard is not None:
+        if method_names or dataset_name or split_names or seeds or parameters:
+            raise click.UsageError("give a leaderboard file or --method and --dataset, not both")
+        definition = boards.load(leaderboard, settings)
+    elif not method_names or not dataset_name:
+        raise click.UsageError("give a leaderboard file, or --method and --dataset; see lanner run --help")
+    else:
+        if parameters and len(method_names) > 1:
+            raise click.UsageError("--parameter needs a single --method")
+        given = {
+            name: methods.parse_parameters(methods.find(settings, name), parameters) for name in method_names
+        }
+        chosen = [{"name": name, "parameters": given[name]} for name in method_names]
+        document: dict[str, Any] = {
+            "name": "run",
+            "title": "Run",
+            "task": "perturbation-response",
+            "datasets": [{"id": dataset_name, **({"splits": split_names} if split_names else {})}],
+            "methods": chosen,
+            "seeds": list(seeds) or [0],
+            "limits": {"timeout_s": timeout_s} if timeout_s else {},
+        }
+        definition = definitions.define(document, settings)
+    return build_and_show(
+        definition,
+        settings,
+        runner=runner,
+        trust_process=trust_process,
+        jobs=jobs,
+        as_json=as_json,
+        site=None,
+    )
+
+
+@click.command("status")
+@click.option("--failed", is_flag=True, help="Only runs that did not succeed.")
+@json_option
+@click.pass_obj
+def status_command(settings: Settings, failed: bool, as_json: bool) -> None:
+    """List the runs of this LANNER_HOME: state, reason, key.
+
+    \b
+    Examples:
+      lanner status
+      lanner status --failed --json
+    """
+    rows = [_status_row(folder) for folder in sorted((settings.home / "runs").glob("*/*/*/*"))]
+    found = [row for row in rows if row is not None and not (failed and row["state"] == State.SUCCEEDED)]
+    if as_json:
+        print_json({"runs": found})
+        return
+    columns = ("key", "dataset", "split", "method", "seed", "state", "reason")
+    print_table(columns, [[row[column] for column in columns] for row in found])
+
+
+@click.command("logs")
+@click.argument("run")
+@click.option("--stream", type=click.Choice(["both", "stdout", "stderr"]), default="both", show_default=True)
+@json_option
+@click.pass_obj
+def logs_command(settings: Settings, run: str, stream: str, as_json: bool) -> None:
+    """Show what a method printed. RUN is the start of a run's key, or its folder.
+
+    \b
+    Examples:
+      lanner logs 3f9c2a1b
+      lanner logs 3f9c2a1b --stream stderr
+    """
+    folder, record = store.find_run(settings.home, run)
+    attempt = folder / f"attempt-{record['attempt']}"
+    names = ("stdout", "stderr") if stream == "both" else (stream,)
+    texts = {name: _log(attempt / f"{name}.log") for name in names}
+    if as_json:
+        print_json({"key": record["key"], "attempt": record["attempt"], **texts})
+        return
+    for name, text in texts.items():
+        if len(texts) > 1:
+            click.echo(f"--- {name}", err=True)
+        click.echo(text, nl=not text.endswith("\n") and bool(text))
+
+
+@click.command("exec")
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def exec_command(settings: Settings, spec: Path) -> int:
+    """Run one attempt from its SPEC.json: the unit every execution engine places.
+
+    Claims the attempt, runs it, validates, writes its record; exits 0 even when the method failed.
+
+    \b
+    Example:
+      lanner exec .lanner/runs/simulated/1a2b3c4d/additive/5e6f7a8b/attempt-1/spec.json
+    """
+    from lanner import pipeline
+    from lanner.runners import RUNNERS
+
+    document = store.read_json(spec)
+    if not isinstance(document, dict) or document.get("format") != "lanner-spec/1":
+        raise ConfigurationError(f"{spec} is not a run's spec.json; `lanner run` writes them")
+    _end_with_parent()
+    options = {"trust": True} if document["trust_process"] else {}
+    runner = RUNNERS[document["keyed"]["runner"]](**options)
+    pipeline.execute(spec.resolve().parent, document, settings, runner)
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Cancel this attempt when the local pool that placed it dies or asks; other engines send SIGTERM too."""
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    parent = os.environ.pop("LANNER_PARENT", None)
+    if parent and sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != int(parent):  # it died before the line above
+            raise KeyboardInterrupt
+
+
+def _status_row(folder: Path) -> dict[str, Any] | None:
+    attempts = sorted(folder.glob("attempt-*"), key=lambda path: int(path.name.removeprefix("attempt-")))
+    if not attempts:
+        return None
+    spec = store.read_json(attempts[-1] / "spec.json")
+    status = store.Status(attempts[-1])
+    seen = status.read() or {"state": State.PENDING, "error_class": None, "message": ""}
+    state = seen["state"]
+    reason = ": ".join(part for part in (seen.get("error_class"), seen.get("message")) if part)
+    if not State(state).is_terminal and not status.is_alive():
+        state, reason = "lost", "its process is gone; the next build runs it again"
+    return {
+        "key": spec["key"][:12],
+        "dataset": spec["keyed"]["dataset"]["id"],
+        "split": spec["split"]["id"],
+        "method": spec["method"]["name"],
+        "seed": spec["keyed"]["seed"],
+        "state": state,
+        "reason": reason,
+    }
+
+
+def _log(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    return printable(text, keep="\n\t")

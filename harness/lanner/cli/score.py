@@ -1,0 +1,191 @@
+"""``score``: a stored run again, or a prediction made by hand."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lanner import store
+from lanner.cli.output import json_option, print_json, print_table
+from lanner.cli.stage import open_input
+from lanner.config import Settings
+from lanner.errors import ConfigurationError
+from lanner.records import Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lanner.truth import Truth
+
+
+@click.command("score")
+@click.argument("what", metavar="RUN|PREDICTION.h5ad")
+@click.option(
+    "--input",
+    "input_dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The staged input folder a prediction file answers.",
+)
+@click.option("--metric", "metrics", multiple=True, help="A metric's id; repeatable [the task's own].")
+@click.option(
+    "--residual",
+    type=click.Choice(["none", "shift", "zero-preserving-scale"]),
+    default="none",
+    show_default=True,
+    help="How cells may be drawn from the profiles of a prediction file.",
+)
+@click.option("--device", default="cpu", show_default=True, help="A torch device: cpu, cuda, cuda:1.")
+@click.option("--per-condition", is_flag=True, help="Every condition's value, not their aggregate.")
+@json_option
+@click.pass_obj
+def score_command(
+    settings: Settings,
+    what: str,
+    input_dir: Path | None,
+    metrics: tuple[str, ...],
+    residual: str,
+    device: str,
+    per_condition: bool,
+    as_json: bool,
+) -> None:
+    """Score a stored run, or a prediction made by hand on a staged input.
+
+    RUN is the start of a run's key, or its folder; its stored prediction is scored again without running the
+    method. The sealed truth is found in LANNER_HOME by the split's hash.
+
+    \b
+    Examples:
+      lanner score out/prediction.h5ad --input staged
+      lanner score 3f9c2a1b --metric mse --metric pearson_delta --json
+    """
+    from lanner.metrics import METRICS
+    from lanner.tasks import TASKS
+
+    chosen = metrics or TASKS["perturbation-response"].metrics
+    for name in chosen:
+        METRICS[name]
+    if input_dir is not None:
+        if not Path(what).is_file():
+            raise ConfigurationError(f"{what} is not a file; give the prediction that answers {input_dir}")
+        cells = None if residual == "none" else residual
+        frame, truth, seed = _score_file(Path(what), input_dir, settings, chosen, cells, device)
+    elif what.endswith(".h5ad"):
+        raise click.UsageError("a prediction file needs --input, the staged folder it answers")
+    else:
+        frame, truth, seed, cells = _score_stored(what, settings, chosen, device)
+    if per_condition:
+        _show_conditions(frame, as_json)
+    else:
+        _show_aggregate(frame, truth, chosen, seed, cells, as_json)
+
+
+def _score_file(
+    file: Path,
+    input_dir: Path,
+    settings: Settings,
+    metrics: Sequence[str],
+    residual: str | None,
+    device: str,
+) -> tuple[pd.DataFrame, Truth, int]:
+    from lanner import pipeline, scoring
+    from lanner.ingest import ingest
+
+    staged = open_input(input_dir)
+    truth = _truth(settings, staged.document["split"]["sha256"])
+    with tempfile.TemporaryDirectory(prefix="lanner-score-") as temporary:
+        result = ingest(file, rows=pipeline.expectation(staged), destination=Path(temporary) / "canonical")
+        prediction = pipeline.prediction_of(result, residual)
+        frame = scoring.score(truth, prediction, metrics, device=device)
+    return frame, truth, int(store.read_json(input_dir / "task.json")["seed"])
+
+
+def _score_stored(
+    name: str, settings: Settings, metrics: Sequence[str], device: str
+) -> tuple[pd.DataFrame, Truth, int, str | None]:
+    from lanner import pipeline, staging
+    from lanner.tasks import TASKS
+
+    path, record = store.find_run(settings.home, name)
+    if record["state"] != "succeeded":
+        raise ConfigurationError(
+            f"run {record['key'][:12]} {record['state']} ({record['error_class']}: {record['message']}); "
+            "there is no prediction to score"
+        )
+    spec = store.read_json(path / f"attempt-{record['attempt']}" / "spec.json")
+    split = Split.from_json(spec["split"])
+    truth = _truth(settings, split.sha256)
+    staged = staging.open_shared(settings.home, split, TASKS[spec["task"]])
+    if staged is None:
+        raise ConfigurationError(f"the input of {split.id} is no longer staged; build its leaderboard again")
+    folder = store.RunFolder(path=path, key=record["key"])
+    frame = pipeline.score_run(folder, truth, staged, metrics, device=device)
+    return frame, truth, record["seed"], record["residual"]
+
+
+def _truth(settings: Settings, sha256: str) -> Truth:
+    """The sealed truth of a split, rebuilt from dataset and saved split where it is absent."""
+    from lanner import datasets
+    from lanner.tasks import TASKS
+    from lanner.truth import seal
+
+    saved = store.read_json(settings.home / "splits" / f"{sha256}.json")
+    if saved is None:
+        raise ConfigurationError(
+            f"the split {sha256[:12]} was not staged in {settings.home}; set LANNER_HOME to where it was"
+        )
+    split = Split.from_json(saved)
+    dataset = datasets.load(datasets.find_entry(settings, split.dataset["id"]), settings)
+    if dataset.content != split.dataset["content"]:
+        raise ConfigurationError(
+            f"dataset {dataset.entry.id} has changed since it was staged; stage it again"
+        )
+    return seal(dataset, split, TASKS["perturbation-response"].id, settings.home)
+
+
+def _show_conditions(frame: pd.DataFrame, as_json: bool) -> None:
+    columns = ("metric", "variant", "condition", "value", "status", "reason")
+    rows: list[dict[str, Any]] = frame[list(columns)].to_dict("records")
+    for row in rows:
+        row["value"] = row["value"] if row["value"] == row["value"] else None
+    if as_json:
+        print_json({"conditions": rows})
+        return
+    print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def _show_aggregate(
+    frame: pd.DataFrame, truth: Truth, metrics: Sequence[str], seed: int, residual: str | None, as_json: bool
+) -> None:
+    from lanner import aggregate, pipeline
+    from lanner.leaderboard.results import rounded
+    from lanner.leaderboard.table import number, skill
+
+    bounds = pipeline.score_bounds(truth, metrics)
+    run = aggregate.Scored(
+        scores=frame, bounds=bounds, split=truth.split.sha256, seed=seed, residual=residual
+    )
+    rows = rounded(aggregate.aggregate([run]))
+    if as_json:
+        print_json({"dataset": truth.split.dataset["id"], "split": truth.split.id, "scores": rows})
+        return
+    columns = ("metric", "value", "interval", "n", "answered", "skill", "informative", "note")
+    print_table(
+        columns,
+        [
+            (
+                f"{row['metric']}{row['variant']}",
+                number(row["value"]),
+                " to ".join(number(edge) for edge in row["interval"] or ()),
+                row["n"],
+                row["n_answered"],
+                "-" if row["skill"] is None else skill(row),
+                row["informative"],
+                row["status"] if row["value"] is None else row["skill_reason"] or "",
+            )
+            for row in rows
+        ],
+    )

@@ -1,0 +1,166 @@
+"""Where runs are placed: a bounded local pool of ``lanner exec`` processes.
+
+An engine only places that one command (design.md, "Runs"); it never owns the container. What a killed
+harness left behind is found by the attempt's status and lease: an attempt that still lives is waited for,
+a dead one is recorded as lost, its container removed, and the run is tried again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lanner import pipeline
+from lanner.config import Settings
+from lanner.errors import InfrastructureError
+from lanner.intake import remove_folder
+from lanner.pipeline import Plan
+from lanner.records import State
+from lanner.store import Status, read_json
+
+POLL_SECONDS = 0.1
+
+OnState = Callable[[Plan, str], None]
+OnRecord = Callable[[Plan, dict[str, Any]], None]
+
+
+def run_local(
+    plans: Sequence[Plan],
+    settings: Settings,
+    *,
+    jobs: int,
+    on_state: OnState = lambda plan, state: None,
+    on_record: OnRecord = lambda plan, record: None,
+) -> None:
+    """Bring every plan to a terminal record with at most ``jobs`` at a time.
+
+    ``on_record`` is called in this thread, as runs end. One run's failure stops nothing. On
+    KeyboardInterrupt running attempts are cancelled, their containers removed, and it is raised again.
+    """
+    pool = ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="lanner-exec")
+    cancel: list[bool] = []
+    try:
+        futures = {pool.submit(_run_one, plan, settings, on_state, cancel): plan for plan in plans}
+        for future in as_completed(futures):
+            record = future.result()
+            if record is not None:
+                on_record(futures[future], record)
+    except BaseException:
+        cancel.append(True)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_one(
+    plan: Plan, settings: Settings, on_state: OnState, cancel: Sequence[bool]
+) -> dict[str, Any] | None:
+    with _sole(plan.folder.path):
+        _wait_for_the_living(plan, on_state, cancel)
+        if cancel or plan.folder.reason_to_run() is None:
+            return plan.folder.record()
+        _bury_the_dead(plan)
+        attempt = plan.folder.new_attempt(plan.spec)
+        on_state(plan, State.QUEUED)
+        with (attempt / "exec.log").open("wb") as log:
+            command = [sys.executable, "-m", "lanner.cli", *_registry(settings), "exec"]
+            process = subprocess.Popen(
+                [*command, str(attempt / "spec.json")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "LANNER_HOME": str(settings.home), "LANNER_PARENT": str(os.getpid())},
+                start_new_session=True,  # Ctrl-C reaches this process only, which then ends its attempts
+            )
+            _follow(plan, attempt, process, on_state, cancel)
+        record = plan.folder.record()
+        if record is None or record["attempt"] != int(attempt.name.removeprefix("attempt-")):
+            _remove_containers(plan)
+            record = pipeline.finish(attempt, plan.spec, pipeline.lost(_last_words(attempt)))
+        return record
+
+
+def _follow(
+    plan: Plan, attempt: Path, process: subprocess.Popen[bytes], on_state: OnState, cancel: Sequence[bool]
+) -> None:
+    """Report the attempt's states until its process has ended; ask it to stop when cancelled."""
+    status, state, asked = Status(attempt), "", False
+    while process.poll() is None:
+        if cancel and not asked:
+            process.terminate()
+            asked = True
+        seen = status.read()
+        if seen is not None and seen["state"] != state:
+            state = seen["state"]
+            on_state(plan, state)
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def _sole(folder: Path) -> Iterator[None]:
+    """Hold a run's lock: two harnesses on one folder never run one key at the same time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise InfrastructureError(
+            f"{folder} cannot be written: {error.strerror}; free disk space or set LANNER_HOME elsewhere"
+        ) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _wait_for_the_living(plan: Plan, on_state: OnState, cancel: Sequence[bool]) -> None:
+    """An attempt of a harness that was killed may still be at work: its result is as good as ours."""
+    for attempt in plan.folder.attempts():
+        status = Status(attempt)
+        while status.is_alive() and not cancel:
+            seen = status.read()
+            if seen is not None:
+                on_state(plan, seen["state"])
+            time.sleep(POLL_SECONDS)
+
+
+def _bury_the_dead(plan: Plan) -> None:
+    """Give every attempt that ended without a record one, and remove what it left running."""
+    dead = [attempt for attempt in plan.folder.attempts() if not _is_terminal(attempt)]
+    if dead:
+        _remove_containers(plan)
+    for attempt in dead:
+        spec = read_json(attempt / "spec.json") or plan.spec
+        for leftover in ("output", "input"):
+            remove_folder(attempt / leftover)
+        pipeline.finish(attempt, spec, pipeline.lost("the process that ran this attempt was killed"))
+
+
+def _is_terminal(attempt: Path) -> bool:
+    status = Status(attempt).read()
+    return status is not None and State(status["state"]).is_terminal
+
+
+def _remove_containers(plan: Plan) -> None:
+    if plan.spec["keyed"]["runner"] == "docker":
+        from lanner.runners.docker import remove_containers
+
+        remove_containers(f"lanner.run={plan.spec['key']}")
+
+
+def _last_words(attempt: Path) -> str:
+    lines = (attempt / "exec.log").read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((line for line in reversed(lines) if line.strip()), "")
+    return f"lanner exec ended without a record{': ' + last.strip()[:300] if last else ''}"
+
+
+def _registry(settings: Settings) -> list[str]:
+    return ["--registry", str(settings.registry)] if settings.registry else []

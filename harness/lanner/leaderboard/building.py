@@ -1,0 +1,144 @@
+"""Build a leaderboard: do what is missing, score what was done, write results whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lanner import execution, pipeline, store
+from lanner.config import Settings
+from lanner.errors import ErrorClass, ImageBuildError, LannerError, PredictionError
+from lanner.leaderboard.campaign import Campaign, Cell, Monitor, Silence, expand
+from lanner.leaderboard.definition import Definition
+from lanner.leaderboard.results import Scored, execution_document, leaderboard_document
+from lanner.records import State
+from lanner.runners import RUNNERS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a build made: leaderboard.json's document and the paths written."""
+
+    document: Mapping[str, Any]
+    pages: tuple[Path, ...] = ()
+
+
+def build(
+    definition: Definition,
+    settings: Settings,
+    *,
+    runner: str,
+    jobs: int,
+    trust_process: bool = False,
+    monitor: Monitor | None = None,
+    site: Path | None = None,
+) -> Results:
+    """Bring every cell to a record, score it, and write leaderboard.json, execution.json, tables and pages.
+
+    Results go to ``$LANNER_HOME/leaderboards/<name>/`` and, when ``site`` is given, to that folder too. One
+    method's failure is a row; InfrastructureError is raised only where nothing could be built.
+    """
+    monitor = monitor or Silence()
+    campaign = expand(definition, settings, runner=runner, trust_process=trust_process, monitor=monitor)
+    _run(campaign, jobs, monitor)
+    scored = [_scored(cell, definition) for cell in campaign.cells]
+    bounds = {cell.artefact.split.sha256: _bounds(cell, definition) for cell in campaign.cells}
+    document = leaderboard_document(definition, scored, bounds)
+    folder = settings.home / "leaderboards" / definition.name
+    store.write_json(folder / "leaderboard.json", document)
+    store.write_json(folder / "execution.json", execution_document(scored))
+    if site is None:
+        return Results(document=document)
+    from lanner.site import write_site
+
+    return Results(document=document, pages=(write_site(document, scored, site),))
+
+
+def _run(campaign: Campaign, jobs: int, monitor: Monitor) -> None:
+    missing = campaign.missing()
+    monitor.begin(len(missing), len(campaign.cells) - len(missing))
+    for cell, reason in missing:
+        if reason != "never run":
+            monitor.say(f"{_label(cell)}: {reason}")
+    _prepare(campaign, missing, monitor)
+    cells = {cell.plan.folder.key: cell for cell, _ in missing}
+
+    def ended(plan: pipeline.Plan, record: Mapping[str, Any]) -> None:
+        cell = cells[plan.folder.key]
+        monitor.done(_label(cell), record)
+        if record["state"] == State.SUCCEEDED:
+            # Scored while the next runs are under way; a failure is told when the rows are made.
+            _frame(cell, campaign.definition)
+
+    for cell in cells.values():
+        _ = cell.artefact.staged  # sealed and staged once, before several processes ask for it
+    execution.run_local(
+        [cell.plan for cell in cells.values()],
+        campaign.settings,
+        jobs=jobs,
+        on_state=lambda plan, state: monitor.state(_label(cells[plan.folder.key]), state),
+        on_record=ended,
+    )
+
+
+def _prepare(campaign: Campaign, missing: list[tuple[Cell, str]], monitor: Monitor) -> None:
+    """Build or pull images one after another: they share layers, so two at a time would do the work twice.
+
+    A failure is left to the run, which records it.
+    """
+    if campaign.runner == "process":
+        return
+    runner = RUNNERS[campaign.runner]()
+    for method in {cell.choice.method.name: cell.choice.method for cell, _ in missing}.values():
+        monitor.say(f"image of {method.name}")
+        try:
+            runner.prepare(method)
+        except (ImageBuildError, LannerError) as error:
+            monitor.say(str(error))
+
+
+def _scored(cell: Cell, definition: Definition) -> Scored:
+    if cell.skip is not None:
+        record = {
+            "state": State.SKIPPED,
+            "error_class": ErrorClass.NOT_APPLICABLE,
+            "message": cell.skip,
+            "key": cell.plan.folder.key,
+        }
+        return Scored(cell=cell, record=record)
+    record = cell.plan.folder.record() or pipeline.lost("the run left no record")
+    if record["state"] != State.SUCCEEDED:
+        return Scored(cell=cell, record=record)
+    frame = _frame(cell, definition)
+    if isinstance(frame, LannerError):
+        kind = getattr(frame, "error_class", ErrorClass.METRIC_ERROR)
+        return Scored(
+            cell=cell,
+            record={**record, "state": State.FAILED, "error_class": kind, "message": str(frame)},
+        )
+    return Scored(cell=cell, record=record, frame=frame)
+
+
+def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
+    cached = pipeline.stored_scores(cell.plan.folder, definition.metrics)
+    if cached is not None:
+        return cached
+    try:
+        return pipeline.score_run(
+            cell.plan.folder, cell.artefact.truth, cell.artefact.staged, definition.metrics
+        )
+    except PredictionError as error:
+        return error
+
+
+def _bounds(cell: Cell, definition: Definition) -> pd.DataFrame:
+    stored = pipeline.stored_bounds(cell.artefact.settings.home, cell.artefact.split, definition.metrics)
+    return stored if stored is not None else pipeline.score_bounds(cell.artefact.truth, definition.metrics)
+
+
+def _label(cell: Cell) -> str:
+    return f"{cell.artefact.dataset.entry.id} {cell.artefact.split.id} {cell.choice.label} seed {cell.seed}"

@@ -1,0 +1,209 @@
+"""From a definition to its runs: datasets loaded, splits expanded, every run named and looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+from lanner import datasets, pipeline, splits, staging, store
+from lanner.config import Settings
+from lanner.datasets import Dataset
+from lanner.leaderboard.definition import Definition, MethodChoice
+from lanner.pipeline import Plan
+from lanner.records import Split
+from lanner.truth import Truth, seal
+
+
+class Monitor(Protocol):
+    """Where a build reports to: the command line's display, or nowhere."""
+
+    def say(self, text: str) -> None:
+        """One line of talk."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Part of one long step: bytes of a download, rows of a normalisation."""
+
+    def begin(self, total: int, cached: int) -> None:
+        """How many runs there are to do."""
+
+    def state(self, label: str, state: str) -> None:
+        """A run has entered a state."""
+
+    def done(self, label: str, record: Mapping[str, Any]) -> None:
+        """A run has ended with this record."""
+
+
+class Silence:
+    """A monitor that reports nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def begin(self, total: int, cached: int) -> None:
+        """Nothing."""
+
+    def state(self, label: str, state: str) -> None:
+        """Nothing."""
+
+    def done(self, label: str, record: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artefact:
+    """One split artefact of one dataset, with its truth and shared input made when first asked for."""
+
+    dataset: Dataset
+    split: Split
+    definition: Definition
+    settings: Settings
+    monitor: Monitor
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The sealed truth."""
+        return seal(self.dataset, self.split, self.definition.task.id, self.settings.home, self.monitor.say)
+
+    @cached_property
+    def staged(self) -> staging.Staged:
+        """The part of the input that all methods share."""
+        task, home = self.definition.task, self.settings.home
+        return staging.open_shared(home, self.split, task) or staging.stage_shared(
+            self.dataset, self.split, task, self.truth, home
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One row to be: a method on a split artefact with a seed. ``skip`` says why it is not run at all."""
+
+    artefact: Artefact
+    choice: MethodChoice
+    seed: int
+    plan: Plan
+    skip: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Campaign:
+    """All cells of a leaderboard, sorted by dataset, split, method and seed."""
+
+    definition: Definition
+    settings: Settings
+    runner: str
+    cells: tuple[Cell, ...]
+
+    def missing(self) -> list[tuple[Cell, str]]:
+        """Cells that must be run, each with the reason it is not cached."""
+        reasons = ((cell, cell.plan.folder.reason_to_run()) for cell in self.cells if cell.skip is None)
+        return [(cell, reason) for cell, reason in reasons if reason is not None]
+
+    def estimate(self, missing: Sequence[tuple[Cell, str]]) -> dict[str, Any]:
+        """Expected cost of the missing runs: from recorded runs of a method, else its time limit."""
+        walls = _recorded_walls(self.settings.home)
+        seconds, bounded = 0.0, 0
+        for cell, _ in missing:
+            recorded = walls.get(cell.choice.method.name)
+            if recorded:
+                seconds += median(recorded)
+            else:
+                bounded += 1
+                seconds += self.definition.limits_of(cell.choice.method).timeout_s
+        disk = sum(_disk_bytes(cell, self.definition) for cell, _ in missing)
+        return {"run_seconds": round(seconds, 1), "runs_at_their_time_limit": bounded, "disk_bytes": disk}
+
+
+def expand(
+    definition: Definition,
+    settings: Settings,
+    *,
+    runner: str,
+    trust_process: bool = False,
+    monitor: Monitor | None = None,
+) -> Campaign:
+    """Load the datasets, expand their splits and name every run; downloads what is not cached."""
+    monitor = monitor or Silence()
+    cells = []
+    for name in sorted(definition.datasets):
+        entry = datasets.find_entry(settings, name)
+        dataset = datasets.load(entry, settings, monitor.progress)
+        for split in _splits(definition, dataset):
+            save_split(settings.home, split)
+            artefact = Artefact(
+                dataset=dataset, split=split, definition=definition, settings=settings, monitor=monitor
+            )
+            for choice in definition.choices:
+                cells += [
+                    _cell(definition, settings, artefact, choice, seed, runner, trust_process)
+                    for seed in definition.seeds_of(choice.method)
+                ]
+    return Campaign(definition=definition, settings=settings, runner=runner, cells=tuple(cells))
+
+
+def save_split(home: Path, split: Split) -> None:
+    """Keep a split's saved form, so that its truth can be rebuilt from its hash alone."""
+    path = home / "splits" / f"{split.sha256}.json"
+    if not path.is_file():
+        store.write_json(path, split.to_json())
+
+
+def _splits(definition: Definition, dataset: Dataset) -> list[Split]:
+    designs = definition.datasets[dataset.entry.id]
+    artefacts: dict[str, Split] = {}
+    for design in designs if designs is not None else dataset.entry.splits:
+        for split in splits.resolve(dataset, design):
+            artefacts[f"{split.id} {split.sha256}"] = split
+    return [artefacts[name] for name in sorted(artefacts)]
+
+
+def _cell(
+    definition: Definition,
+    settings: Settings,
+    artefact: Artefact,
+    choice: MethodChoice,
+    seed: int,
+    runner: str,
+    trust_process: bool,
+) -> Cell:
+    task = definition.task
+    supported = task.id in choice.method.tasks
+    return Cell(
+        artefact=artefact,
+        choice=choice,
+        seed=seed,
+        skip=None if supported else f"{choice.method.name} does not declare the task {task.id}",
+        plan=pipeline.plan(
+            settings,
+            dataset=artefact.dataset.identity,
+            split=artefact.split,
+            task=task,
+            method=choice.method,
+            parameters=choice.parameters,
+            seed=seed,
+            limits=definition.limits_of(choice.method),
+            runner=runner,
+            reveal=definition.reveal,
+            trust_process=trust_process,
+        ),
+    )
+
+
+def _recorded_walls(home: Path) -> dict[str, list[float]]:
+    walls: dict[str, list[float]] = {}
+    for folder, record in store.find_runs(home):
+        resources = store.read_json(folder / f"attempt-{record['attempt']}" / "resources.json") or {}
+        if resources.get("wall_seconds"):
+            walls.setdefault(record["method"], []).append(float(resources["wall_seconds"]))
+    return walls
+
+
+def _disk_bytes(cell: Cell, definition: Definition) -> int:
+    rows = len(cell.artefact.split.test)
+    return 4 * rows * len(cell.artefact.dataset.genes) * (definition.task.n_cells + 1)

@@ -1,0 +1,309 @@
+"""leaderboard.json and execution.json: what was found, apart from how, where and when it was computed.
+
+leaderboard.json holds no clock, duration, memory, host, path, image id, attempt, device or order of arrival,
+so that two builds of the same inputs are equal byte for byte; execution.json holds just those.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lanner import aggregate, pipeline, schemas, store
+from lanner.leaderboard.campaign import Cell
+from lanner.leaderboard.definition import Definition
+from lanner.metrics import METRICS
+from lanner.records import State, sha256_json
+
+FORMAT = "lanner-leaderboard/1"
+SIGNIFICANT_DIGITS = 12
+AGGREGATION_VERSION = 1
+"""Raised when unchanged per-condition scores would aggregate to other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One cell's outcome: its terminal record and, where it succeeded, its per-condition scores."""
+
+    cell: Cell
+    record: Mapping[str, Any]
+    frame: pd.DataFrame | None = field(default=None, repr=False)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether there is a prediction that was scored."""
+        return self.frame is not None
+
+
+def leaderboard_document(
+    definition: Definition, scored: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]
+) -> dict[str, Any]:
+    """leaderboard.json's document, checked against its schema.
+
+    ``bounds`` maps a split's sha256 to the per-condition scores of its bounds.
+    """
+    scored = sorted(scored, key=_position)
+    summaries = [_summary(group, bounds) for group in _by_design(scored)]
+    document = {
+        "format": FORMAT,
+        "name": definition.name,
+        "title": definition.title,
+        "description": definition.description,
+        "task": definition.task.versioned,
+        "seeds": list(definition.seeds),
+        "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
+        "datasets": _datasets(scored, bounds),
+        "rows": [_row(item, definition, bounds) for item in scored],
+        "summaries": summaries,
+        "comparisons": _comparisons(summaries, definition),
+    }
+    result: dict[str, Any] = rounded(document)
+    schemas.check(result, "results", "leaderboard.json")
+    return result
+
+
+def execution_document(scored: Sequence[Scored]) -> dict[str, Any]:
+    """execution.json's document: what each row cost, where it ran, and from which image."""
+    rows = []
+    for item in sorted(scored, key=_position):
+        folder, attempt = item.cell.plan.folder.path, item.record.get("attempt")
+        resources = store.read_json(folder / f"attempt-{attempt}" / "resources.json") if attempt else None
+        rows.append({"key": item.cell.plan.folder.key, "attempt": attempt, "resources": resources})
+    return {"format": "lanner-execution/1", "rows": rows}
+
+
+def rounded(value: Any) -> Any:
+    """``value`` with every float at SIGNIFICANT_DIGITS, so that last bits never show; NaN is refused."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} in a document of results")
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
+    if isinstance(value, Mapping):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(item) for item in value]
+    return value
+
+
+def _position(item: Scored) -> tuple[str, str, str, str, int]:
+    cell = item.cell
+    split = cell.artefact.split
+    return cell.artefact.dataset.entry.id, split.id, split.sha256, cell.choice.label, cell.seed
+
+
+def _by_design(scored: Sequence[Scored]) -> Iterable[list[Scored]]:
+    """Cells of one method on one split design of one dataset: what a summary pools."""
+
+    def design(item: Scored) -> tuple[str, str, str, str]:
+        split = item.cell.artefact.split
+        dataset = item.cell.artefact.dataset.entry.id
+        return dataset, split.design["id"], sha256_json(split.design), item.cell.choice.label
+
+    for _, group in groupby(sorted(scored, key=design), key=design):
+        yield sorted(group, key=_position)
+
+
+def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    cell = item.cell
+    split = cell.artefact.split
+    stands_for = definition.seeds if cell.choice.method.deterministic else (cell.seed,)
+    return {
+        "dataset": cell.artefact.dataset.entry.id,
+        "split": split.id,
+        "split_sha256": split.sha256,
+        "method": cell.choice.label,
+        "identity": cell.choice.method.identity,
+        "parameters": dict(cell.choice.parameters),
+        "seed": cell.seed,
+        "stands_for": list(stands_for),
+        "key": cell.plan.folder.key,
+        "status": item.record["state"],
+        "error_class": item.record["error_class"],
+        "reason": item.record["message"] or None,
+        "unsealed": cell.plan.spec["keyed"]["runner"] == "process",
+        "trusted_process": bool(cell.plan.spec["trust_process"]),
+        "residual": cell.choice.method.residual,
+        "training_data": list(cell.choice.method.document.get("training_data", [])),
+        "coverage": _coverage(item),
+        "scores": _scores([item], bounds) if item.succeeded else None,
+    }
+
+
+def _summary(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """A method on a split design: its folds pooled, its seeds averaged.
+
+    A fold that failed, or that the method would not answer, counts at the worse of chance and the negative
+    bounds: abstaining never pays. Nothing is claimed where no fold succeeded.
+    """
+    first = group[0].cell
+    states = {item.record["state"] for item in group}
+    done = [item for item in group if item.succeeded]
+    status = State.SUCCEEDED if done else (State.SKIPPED if states == {State.SKIPPED} else State.FAILED)
+    reasons = [f"{item.cell.artefact.split.id}: {_reason(item)}" for item in group if not item.succeeded]
+    return {
+        "dataset": first.artefact.dataset.entry.id,
+        "split": first.artefact.split.design["id"],
+        "design": dict(first.artefact.split.design),
+        "method": first.choice.label,
+        "status": status,
+        "complete": len(done) == len(group),
+        "reason": "; ".join(reasons) or None,
+        "runs": [item.cell.plan.folder.key for item in group],
+        "scores": _scores(group, bounds) if done else None,
+    }
+
+
+def _scores(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """Aggregated scores by ``metric[@variant]``: computed once, then read from LANNER_HOME."""
+    path = _cached_scores(group)
+    stored: dict[str, Any] | None = store.read_json(path)
+    if stored is None:
+        stored = rounded(_aggregated(group, bounds))
+        store.write_json(path, stored)
+    return stored
+
+
+def _cached_scores(group: Sequence[Scored]) -> Path:
+    """Named by all that decides the numbers: the runs, those without a prediction marked, and the metrics."""
+    first = group[0].cell
+    runs = sorted((item.cell.plan.folder.key, item.succeeded) for item in group)
+    metrics = pipeline.metric_set(first.artefact.definition.metrics)
+    key = sha256_json({"aggregation": AGGREGATION_VERSION, "metrics": metrics, "runs": runs})
+    return first.artefact.settings.home / "aggregates" / f"{key}.json"
+
+
+def _aggregated(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    runs = []
+    for item in group:
+        split = item.cell.artefact.split.sha256
+        frame = item.frame if item.frame is not None else aggregate.unscored(bounds[split], _reason(item))
+        residual = item.cell.choice.method.residual
+        runs.append(
+            aggregate.Scored(
+                scores=frame, bounds=bounds[split], split=split, seed=item.cell.seed, residual=residual
+            )
+        )
+    return {
+        f"{row['metric']}{row['variant']}": {**row, "better": METRICS[row["metric"]].card.better}
+        for row in aggregate.aggregate(runs)
+    }
+
+
+def _coverage(item: Scored) -> dict[str, Any]:
+    test = item.cell.artefact.split.test
+    if not item.succeeded:
+        return {"requests": len(test), "answered": 0, "unanswered": list(test)}
+    missing = set(item.record["unanswered"])
+    width = max(4, len(str(len(test))))
+    names = [name for number, name in enumerate(test) if f"r{number:0{width}d}" in missing]
+    return {"requests": len(test), "answered": len(test) - len(names), "unanswered": names}
+
+
+def _reason(item: Scored) -> str:
+    parts = (item.record["error_class"], item.record["message"])
+    return ": ".join(str(part) for part in parts if part) or str(item.record["state"])
+
+
+def _metric(name: str, primary: bool) -> dict[str, Any]:
+    card = METRICS[name].card
+    return {
+        "id": card.id,
+        "version": card.version,
+        "card": card.sha256,
+        "title": card.title,
+        "level": card.level,
+        "better": card.better,
+        "best": card.best,
+        "primary": primary,
+    }
+
+
+def _datasets(scored: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    datasets = []
+    for name, group in groupby(scored, key=lambda item: item.cell.artefact.dataset.entry.id):
+        items = list(group)
+        dataset = items[0].cell.artefact.dataset
+        document = dataset.entry.document
+        facts = ("title", "organism", "assay", "perturbation_kind", "licence", "citation")
+        splits = {item.cell.artefact.split.id: item.cell.artefact.split for item in items}
+        datasets.append(
+            {
+                **dataset.identity,
+                "id": name,
+                "kind": dataset.entry.kind,
+                "scale": dataset.entry.scale,
+                **{fact: document.get(fact) for fact in facts},
+                "splits": [
+                    {
+                        "id": split.id,
+                        "sha256": split.sha256,
+                        "design": dict(split.design),
+                        "train": len(split.train),
+                        "valid": len(split.valid),
+                        "test": len(split.test),
+                        "controls": dict(split.controls),
+                        "bounds_sha256": frame_sha256(bounds[split.sha256]),
+                    }
+                    for _, split in sorted(splits.items())
+                ],
+            }
+        )
+    return datasets
+
+
+def frame_sha256(frame: pd.DataFrame) -> str:
+    """Hash of a table's contents, numbers at SIGNIFICANT_DIGITS: frozen bounds are recognised by it."""
+    columns = {
+        name: [
+            (None if not np.isfinite(value) else f"{value:.{SIGNIFICANT_DIGITS}g}")
+            if isinstance(value, float)
+            else (None if value is None else str(value))
+            for value in frame[name].tolist()
+        ]
+        for name in sorted(frame.columns)
+    }
+    return sha256_json(columns)
+
+
+def _comparisons(summaries: Sequence[Mapping[str, Any]], definition: Definition) -> list[dict[str, Any]]:
+    """What depends on the set of methods: mid-ranks by primary metric, with the runs they cover."""
+
+    def place(summary: Mapping[str, Any]) -> tuple[str, str, str]:
+        return summary["dataset"], summary["split"], sha256_json(summary["design"])
+
+    comparisons = []
+    for (dataset, split, _), group in groupby(summaries, key=place):
+        members = [summary for summary in group if summary["scores"] is not None]
+        for name in definition.metrics:
+            if name not in definition.task.primary:
+                continue
+            values = {
+                summary["method"]: summary["scores"][name]["value"]
+                for summary in members
+                if summary["scores"].get(name, {}).get("value") is not None
+            }
+            if len(values) < 2:
+                continue
+            comparisons.append(
+                {
+                    "dataset": dataset,
+                    "split": split,
+                    "metric": name,
+                    "ranks": _ranks(values, METRICS[name].card.sign),
+                    "runs": sorted(key for s in members if s["method"] in values for key in s["runs"]),
+                }
+            )
+    return comparisons
+
+
+def _ranks(values: Mapping[str, float], sign: int) -> dict[str, float]:
+    """1 is best; equal values (at the digits published) share their mean rank."""
+    table = pd.Series({name: -sign * rounded(value) for name, value in values.items()})
+    return {str(name): float(rank) for name, rank in table.rank(method="average").sort_index().items()}

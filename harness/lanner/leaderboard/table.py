@@ -1,0 +1,220 @@
+"""The leaderboard as plain tables, for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from lanner.records import State, canonical_json
+
+ROUNDING = 1e-5
+PARTIAL = ("dataset", "split", "method", "coverage")
+PROBLEMS = ("dataset", "split", "method", "status", "reason")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainTable:
+    """One dataset and split design: a heading, what its metrics can tell, methods x primary metrics."""
+
+    title: str
+    note: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
+    """One table per dataset and split design of a leaderboard.json document, best mean skill first.
+
+    A cell reads ``skill [interval] (value)``; ``-`` where a metric does not apply, ``*`` where it is not
+    informative on this dataset and split. ``undefined (value)``: the prediction defines the metric nowhere;
+    the value is what that counts as.
+    """
+    primary = [metric["id"] for metric in document["metrics"] if metric["primary"]]
+    for (dataset, split, _), group in groupby(document["summaries"], key=place):
+        summaries = [summary for summary in group if summary["scores"] is not None]
+        if not summaries:
+            continue
+        shown = [name for name in primary if name in summaries[0]["scores"]]
+        ordered = sorted(summaries, key=lambda summary: (-_mean_skill(summary, shown), summary["method"]))
+        rows = [
+            (summary["method"], *(cell(summary["scores"][name]) for name in shown)) for summary in ordered
+        ]
+        rows += [
+            (
+                f"({kind} bound) {bound}",
+                *(_bound(summaries[0]["scores"][name], kind, bound) for name in shown),
+            )
+            for kind in ("negative", "positive")
+            for bound in _bounds(summaries[0], shown, kind)
+        ]
+        yield PlainTable(
+            title=f"{dataset}, {split}",
+            note=note(summaries, shown),
+            columns=("method", *shown),
+            rows=tuple(rows),
+        )
+
+
+def place(summary: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What summaries of one table share."""
+    return summary["dataset"], summary["split"], canonical_json(summary["design"])
+
+
+def cell(score: Mapping[str, Any]) -> str:
+    """One score as text: ``skill [low, high] (value)``."""
+    if score["value"] is None:
+        return "-"
+    flag = "" if score["informative"] == "informative" else "*"
+    if score["n_answered"] == 0:
+        return f"undefined ({number(score['value'])}){flag}"
+    if score["skill"] is None:
+        return f"({number(score['value'])}){flag}"
+    return f"{skill(score)} ({number(score['value'])}){flag}"
+
+
+def skill(score: Mapping[str, Any]) -> str:
+    """A skill and its interval, two decimals each."""
+    interval = score["skill_interval"]
+    span = f" [{_decimals(interval[0])}, {_decimals(interval[1])}]" if interval else ""
+    return f"{_decimals(score['skill'])}{span}"
+
+
+def _decimals(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}"  # + 0.0: never -0.00
+
+
+def number(value: float | None) -> str:
+    """Three significant digits; ``-`` for none."""
+    return "-" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.4g}"
+
+
+def note(summaries: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> str:
+    """Which methods beat the training mean beyond their interval, on how many informative primary metrics."""
+    informative = [name for name in shown if summaries[0]["scores"][name]["informative"] == "informative"]
+    n = max((summaries[0]["scores"][name]["n"] for name in shown), default=0)
+    if all(summaries[0]["scores"][name]["informative"] == "no positive bound" for name in shown):
+        return (
+            f"No measured halves, hence no positive bound ({n} conditions): values are shown, skill is not."
+        )
+    if not informative:
+        return (
+            f"No primary metric is informative here ({n} conditions): this split cannot tell methods apart."
+        )
+    winners = {}
+    for summary in summaries:
+        won = sum(_beats_train_mean(summary["scores"][name]) for name in informative)
+        if won:
+            winners[summary["method"]] = won
+    of = f"of {len(informative)} informative primary metrics ({', '.join(informative)}; {n} conditions)"
+    if not winners:
+        return f"No method beats the training mean beyond its interval on any {of}."
+    listed = ", ".join(
+        f"{name} on {won}" for name, won in sorted(winners.items(), key=lambda x: (-x[1], x[0]))
+    )
+    return f"Beyond their intervals these beat the training mean: {listed}, {of}."
+
+
+def problems(document: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
+    """Rows that have no scores, with their reasons."""
+    return [
+        (
+            row["dataset"],
+            row["split"],
+            row["method"],
+            row["status"],
+            ": ".join(part for part in (row["error_class"], row["reason"]) if part),
+        )
+        for row in document["rows"]
+        if row["status"] != State.SUCCEEDED
+    ]
+
+
+def partial(document: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Rows whose method left requests unanswered, and which."""
+    return [
+        (
+            row["dataset"],
+            row["split"],
+            row["method"],
+            f"answered {row['coverage']['answered']} of {row['coverage']['requests']}; not "
+            + _some([name.split("|")[0] for name in row["coverage"]["unanswered"]]),
+        )
+        for row in document["rows"]
+        if row["status"] == State.SUCCEEDED and row["coverage"]["unanswered"]
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first dozen names, and how many there are beyond them."""
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return ", ".join(names[:12]) + more
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The whole leaderboard as Markdown."""
+    parts = [f"# {_plain(document['title'])}", "", _plain(document["description"]), ""]
+    parts += [
+        "Cells read: skill [95 % interval] (value). Skill 0 is the best negative bound, 1 a technical",
+        "duplicate; `*` marks a metric that is not informative on that dataset and split.",
+        "",
+    ]
+    for table in tables(document):
+        parts += [
+            f"## {_plain(table.title)}",
+            "",
+            _plain(table.note),
+            "",
+            *_rows(table.columns, table.rows),
+            "",
+        ]
+    if partial(document):
+        parts += ["## Partly answered", "", *_rows(PARTIAL, partial(document)), ""]
+    if problems(document):
+        parts += ["## Not scored", "", *_rows(PROBLEMS, problems(document)), ""]
+    return "\n".join(parts)
+
+
+def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    return lines + [
+        "| " + " | ".join(_plain(text).replace("|", "\\|") for text in row) + " |" for row in rows
+    ]
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is: no line breaks, no HTML, no emphasis."""
+    text = " ".join(text.split())
+    for char in "\\`*_<>[]#":
+        text = text.replace(char, f"\\{char}") if char not in "[]" else text
+    return text.replace("\\<", "&lt;").replace("\\>", "&gt;")
+
+
+def _beats_train_mean(score: Mapping[str, Any]) -> bool:
+    difference = score["difference_to_train_mean"]
+    if difference is None or difference["interval"] is None:
+        return False
+    low, high = difference["interval"]
+    # A method that equals the training mean differs from it by float32 rounding, in a narrow interval.
+    rounding = ROUNDING * abs(score["value"])
+    return bool(low > rounding if score["better"] == "higher" else high < -rounding)
+
+
+def _mean_skill(summary: Mapping[str, Any], shown: Sequence[str]) -> float:
+    """Mean skill over informative metrics; methods without any come last."""
+    skills = [
+        score["skill"]
+        for score in (summary["scores"][name] for name in shown)
+        if score["skill"] is not None and score["informative"] == "informative"
+    ]
+    return sum(skills) / len(skills) if skills else float("-inf")
+
+
+def _bounds(summary: Mapping[str, Any], shown: Sequence[str], kind: str) -> list[str]:
+    return sorted({name for metric in shown for name in summary["scores"][metric][kind]})
+
+
+def _bound(score: Mapping[str, Any], kind: str, bound: str) -> str:
+    value = score[kind].get(bound)
+    return "-" if value is None else f"({number(value)})"

@@ -1,0 +1,127 @@
+"""How well a prediction ranks the genes that are truly differentially expressed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lanner.metrics import RESOLUTION, Comparison, Values, metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MIN_CELLS = 20
+MIN_POSITIVES = 10
+
+
+@metric(
+    id="de_auprc",
+    title="DE AUPRC",
+    level="de",
+    space="genes",
+    reference="control mean of the context: staged controls for the score, sealed ones for the labels",
+    estimator="area under the precision-recall curve, Davis-Goadrich, closed form for tied blocks",
+    ties="one block: every order of tied genes is averaged, never chosen",
+    better="higher",
+    best=1.0,
+    chance="prevalence",
+    invariances=("any increasing transformation of |p - r|",),
+    undefined="fewer than 10 positives, no negative gene, or fewer than 20 cells in a truth half",
+    requires_truth="cells",
+    labels="mann-whitney",
+    min_cells=MIN_CELLS,
+    min_conditions=5,
+    min_positives=MIN_POSITIVES,
+    tolerance=RESOLUTION,
+    citation="doi:10.1145/1143844.1143874",
+)
+def de_auprc(comparison: Comparison) -> Values:
+    r"""How well the size of the predicted change ranks the truly changed genes.
+
+    Genes are ranked by :math:`|p - a|`, for every method and without a p-value gate. Positives: tie-corrected
+    Mann-Whitney against sealed controls, Benjamini-Hochberg < .05 in the condition, :math:`|t - b| > 0.1`.
+    """
+    return _auprc(comparison, MIN_POSITIVES)
+
+
+@metric(
+    id="de_auprc/zhu",
+    title="DE AUPRC (Zhu labels)",
+    level="de",
+    space="genes",
+    reference="control mean of the context: staged controls for the score, sealed ones for the labels",
+    estimator="area under the precision-recall curve, Davis-Goadrich, closed form for tied blocks",
+    ties="one block: every order of tied genes is averaged, never chosen",
+    better="higher",
+    best=1.0,
+    chance="prevalence",
+    invariances=("any increasing transformation of |p - r|",),
+    undefined="no positive or no negative gene, or fewer than 20 cells in a truth half",
+    requires_truth="cells",
+    labels="zhu",
+    min_cells=MIN_CELLS,
+    min_conditions=5,
+    min_positives=1,
+    tolerance=RESOLUTION,
+    citation="https://github.com/hxzhu491/Cell-Perturbation-evaluation-Metric",
+)
+def de_auprc_zhu(comparison: Comparison) -> Values:
+    """DE AUPRC with the labels of Zhu et al. 2025: Welch's t, p < 1e-10, |difference| > 0.3."""
+    return _auprc(comparison, 1)
+
+
+def _auprc(comparison: Comparison, min_positives: int) -> Values:
+    assert comparison.labels is not None
+    keep = ~comparison.masked
+    labels = comparison.labels & keep
+    size = comparison.predicted.abs().maximum(comparison.predicted_reference.abs())
+    score = (comparison.predicted - comparison.predicted_reference).abs()
+    score = score.masked_fill(score <= RESOLUTION * size, 0.0)
+    # Hidden genes go last, as a block of their own without positives: it adds no area.
+    score = score.masked_fill(~keep, -1.0)
+    positives, kept = labels.sum(dim=-1), keep.sum(dim=-1)
+    return Values(
+        values=davis_goadrich(score, labels),
+        scorable=(positives >= min_positives)
+        & (positives < kept)
+        & (comparison.n_cells >= MIN_CELLS)
+        & comparison.truth.isfinite().all(dim=-1),
+        unscorable=f"fewer than {min_positives} changed genes, no unchanged one, or under {MIN_CELLS} cells",
+        chance=positives / kept,
+    )
+
+
+def davis_goadrich(scores: Tensor, labels: Tensor) -> Tensor:
+    r"""Area under the precision-recall curve with Davis-Goadrich interpolation.
+
+    From :math:`a` true among :math:`b` called genes, a block of tied scores adds :math:`dT` positives and
+    :math:`dF` negatives; along it precision is :math:`(a + x) / (b + k x)`, :math:`k = 1 + dF / dT`, and its
+    integral is :math:`dT / k + (a - b / k) / k \ln((b + k\,dT) / b)`, or :math:`dT / k` when b = 0.
+
+    Parameters
+    ----------
+    scores
+        ``(B, n_genes)``, or ``(1, n_genes)`` for the same score in every row: then sorted once.
+    labels
+        Bool ``(B, n_genes)``.
+
+    Returns
+    -------
+    Area ``(B,)``, in [0, 1]; NaN without a positive. A constant score gives the prevalence.
+    """
+    n_rows, n_genes = labels.shape
+    ordered, order = scores.sort(dim=-1, descending=True, stable=True)
+    found = labels.gather(1, order.expand(n_rows, n_genes)).cumsum(dim=-1).reshape(-1)
+    is_end = ordered.diff(dim=-1, append=ordered.new_full((len(ordered), 1), float("-inf"))) != 0
+    ends = is_end.expand(n_rows, n_genes).reshape(-1).nonzero().squeeze(1)
+    row, called = ends // n_genes, (ends % n_genes + 1).double()
+    true = found[ends].double()
+    first = row.diff(prepend=row.new_full((1,), -1)) != 0
+    before_true = true.roll(1).masked_fill(first, 0.0)
+    before_called = called.roll(1).masked_fill(first, 0.0)
+
+    gained = true - before_true
+    k = (called - before_called) / gained.clamp_min(1.0)
+    bent = (before_true - before_called / k) / k * (called / before_called.clamp_min(1.0)).log()
+    area = gained / k + bent.masked_fill(first, 0.0)
+    area = area.masked_fill(gained == 0, 0.0)
+    return true.new_zeros(n_rows).index_add_(0, row, area) / labels.sum(dim=-1)

@@ -1,0 +1,408 @@
+"""One run, start to end: the only module that knows the order.
+
+``plan`` names a run by everything that can change its result, ``execute`` is what ``lanner exec`` does with
+one attempt, ``score_run`` turns a stored prediction into per-condition scores. A method's failure is a
+record; only the platform's own failures raise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lanner import methods, schemas, staging
+from lanner.config import Settings
+from lanner.errors import (
+    ConfigurationError,
+    ErrorClass,
+    ImageBuildError,
+    InfrastructureError,
+    LannerError,
+    PredictionError,
+)
+from lanner.ingest import Expectation, IngestResult, ingest
+from lanner.intake import remove_folder, take_file
+from lanner.records import Limits, Outcome, Split, State, sha256_json
+from lanner.runners import Runner
+from lanner.store import RunFolder, Status, write_bytes, write_json
+from lanner.tasks import TASKS, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lanner.truth import Truth
+
+HEARTBEAT_SECONDS = 5.0
+INTAKE_VERSION = 1
+"""Part of every run's key: raised when intake would accept or refuse the same prediction differently."""
+SCORE_COLUMNS = (
+    *("metric", "variant", "condition", "request_id", "perturbation", "context"),
+    *("value", "status", "reason", "chance"),
+)
+"""Columns of a scores file, one row per metric, variant and condition (docs/reference/files.md)."""
+BOUND_COLUMNS = ("bound", "kind", "bds")
+"""Further columns of a bounds file."""
+SCORING_VERSION = 1
+"""Raised when unchanged metrics would give other scores: stored ones are then computed again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """One run to do or to find: its folder and the spec an attempt is started from."""
+
+    folder: RunFolder
+    spec: Mapping[str, Any]
+
+    @property
+    def method(self) -> str:
+        """Name of the method, as its manifest gives it."""
+        return str(self.spec["method"]["name"])
+
+
+def plan(
+    settings: Settings,
+    *,
+    dataset: Mapping[str, str],
+    split: Split,
+    task: Task,
+    method: methods.Method,
+    parameters: Mapping[str, Any],
+    seed: int,
+    limits: Limits,
+    runner: str,
+    reveal: str = "none",
+    trust_process: bool = False,
+) -> Plan:
+    """Name a run. Its key hashes everything that can change its result (design.md, "Runs")."""
+    keyed = {
+        "protocol": 1,
+        "staging": staging.STAGING_VERSION,
+        "intake": INTAKE_VERSION,
+        "dataset": dict(dataset),
+        "split": split.sha256,
+        "task": f"{task.id}@{task.version}",
+        "n_cells": task.n_cells,
+        "reveal": reveal,
+        "resources": {},
+        "parameters": dict(parameters),
+        "seed": seed,
+        "limits": limits.keyed,
+        "runner": runner,
+        # An image's identity says nothing of its manifest; a folder's covers both already.
+        "method": {
+            "identity": method.identity,
+            "command": list(method.command),
+            "residual": method.residual,
+        },
+    }
+    key = sha256_json(keyed)
+    folder = RunFolder.of(
+        settings.home, dataset=dataset["id"], split_sha256=split.sha256, method=method.name, key=key
+    )
+    spec = {
+        "format": "lanner-spec/1",
+        "key": key,
+        "keyed": keyed,
+        "task": task.id,
+        "split": split.to_json(),
+        "method": {"name": method.name, "source": str(method.folder or method.identity)},
+        "trust_process": trust_process and runner == "process",
+    }
+    return Plan(folder=folder, spec=spec)
+
+
+def execute(
+    attempt: Path, spec: Mapping[str, Any], settings: Settings, runner: Runner
+) -> dict[str, Any] | None:
+    """Claim an attempt and see it through to a terminal record; None where somebody else has claimed it.
+
+    Whatever the method does ends as a record. A KeyboardInterrupt ends as ``cancelled`` and is raised again.
+    """
+    status = Status(attempt)
+    if not status.claim():
+        return None
+    with _heartbeat(status):
+        try:
+            record = _attempt(attempt, spec, settings, runner, status)
+        except KeyboardInterrupt:
+            finish(attempt, spec, _ended(State.CANCELLED, ErrorClass.CANCELLED, "cancelled by the user"))
+            raise
+        except LannerError as error:
+            kind = getattr(error, "error_class", ErrorClass.PLATFORM_ERROR)
+            record = _ended(State.FAILED, kind, str(error))
+        except Exception as error:  # a bug of ours must still end the attempt, and must never be a score
+            record = _ended(State.FAILED, ErrorClass.PLATFORM_ERROR, f"{type(error).__name__}: {error}")
+            finish(attempt, spec, record)
+            raise
+        return finish(attempt, spec, record)
+
+
+def finish(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the terminal status of an attempt and make it the run's record."""
+    keyed = spec["keyed"]
+    document = {
+        "format": "lanner-run/1",
+        "key": spec["key"],
+        "keyed": keyed,
+        "dataset": keyed["dataset"]["id"],
+        "split": spec["split"]["id"],
+        "method": spec["method"]["name"],
+        "seed": keyed["seed"],
+        "attempt": int(attempt.name.removeprefix("attempt-")),
+        **record,
+    }
+    schemas.check(document, "run", "run.json")
+    Status(attempt).set(State(record["state"]), error_class=record["error_class"], message=record["message"])
+    write_json(attempt.parent / "run.json", document)
+    return document
+
+
+def lost(message: str) -> dict[str, Any]:
+    """The record of an attempt whose process disappeared."""
+    return _ended(State.FAILED, ErrorClass.LOST, message)
+
+
+def expectation(staged: staging.Staged) -> Expectation:
+    """What a prediction for a staged input must look like."""
+    return Expectation.on_scale(
+        str(staged.document["dataset"]["scale"]),
+        request_ids=tuple(staged.request_ids),
+        n_cells=int(staged.document["n_cells"]),
+        genes=tuple(staged.genes),
+    )
+
+
+def metric_set(metric_ids: Sequence[str]) -> str:
+    """Hash of what a scores file holds: the cards of the metrics and the version of the scoring."""
+    from lanner.metrics import METRICS
+
+    cards = sorted(METRICS[name].card.sha256 for name in metric_ids)
+    return sha256_json({"scoring": SCORING_VERSION, "cards": cards})[:16]
+
+
+def stored_scores(folder: RunFolder, metric_ids: Sequence[str]) -> pd.DataFrame | None:
+    """Per-condition scores of a run, where they have been computed before."""
+    return read_frame(_scores_path(folder, metric_ids))
+
+
+def stored_bounds(home: Path, split: Split, metric_ids: Sequence[str]) -> pd.DataFrame | None:
+    """Per-condition scores of a split's bounds, where they have been computed before."""
+    return read_frame(_bounds_path(home / "truth" / split.sha256, metric_ids))
+
+
+def score_run(
+    folder: RunFolder, truth: Truth, staged: staging.Staged, metric_ids: Sequence[str], *, device: str = "cpu"
+) -> pd.DataFrame:
+    """Score the stored prediction of a run that succeeded, and store the scores.
+
+    Raises PredictionError when the prediction no longer passes intake.
+    """
+    from lanner import scoring
+
+    record, prediction = folder.record(), folder.prediction()
+    if record is None or prediction is None:
+        raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
+    with tempfile.TemporaryDirectory(prefix="score-", dir=scratch(folder.path)) as temporary:
+        result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
+        frame = scoring.score(truth, prediction_of(result, record["residual"]), metric_ids, device=device)
+    write_frame(_scores_path(folder, metric_ids), frame)
+    return frame
+
+
+def score_bounds(truth: Truth, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
+    """Per-condition scores of the bounds, frozen beside the sealed truth: computed at most once."""
+    from lanner import scoring
+
+    path = _bounds_path(truth.folder, metric_ids)
+    stored = read_frame(path)
+    if stored is not None:
+        return stored
+    frame = scoring.score_bounds(truth, metric_ids, device=device)
+    write_frame(path, frame)
+    return frame
+
+
+def prediction_of(result: IngestResult, residual: str | None) -> Any:
+    """The checked, canonical prediction as scoring takes it."""
+    from lanner import scoring
+
+    return scoring.Prediction(
+        matrix=result.matrix,
+        n_cells=result.n_cells,
+        answered=result.answered,
+        residual=residual if result.kind == "profiles" else None,
+    )
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table of per-condition scores as parquet, atomically, its columns checked and typed."""
+    import pyarrow as pa
+
+    number, text = pa.float64(), pa.string()
+    columns = {
+        name: number if name in ("value", "chance", "bds") else text
+        for name in (*SCORE_COLUMNS, *(BOUND_COLUMNS if "bound" in frame else ()))
+    }
+    if set(frame.columns) != set(columns):
+        raise InfrastructureError(
+            f"a table of scores has the columns {', '.join(frame.columns)}, not {', '.join(columns)}; "
+            "this is a fault of Lanner's: report it",
+            ErrorClass.METRIC_ERROR,
+        )
+    write_bytes(path, frame.to_parquet(index=False, schema=pa.schema(list(columns.items()))))
+
+
+def read_frame(path: Path) -> pd.DataFrame | None:
+    """Read a table ``write_frame`` wrote; None where there is none."""
+    import pandas as pd
+
+    return pd.read_parquet(path) if path.is_file() else None
+
+
+def scratch(folder: Path) -> Path:
+    """A folder for temporary files on the same disk as ``folder``, never mounted anywhere."""
+    path = folder / "tmp"
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def _scores_path(folder: RunFolder, metric_ids: Sequence[str]) -> Path:
+    return folder.path / "scores" / f"{metric_set(metric_ids)}.parquet"
+
+
+def _bounds_path(truth: Path, metric_ids: Sequence[str]) -> Path:
+    return truth / "bounds" / f"{metric_set(metric_ids)}.parquet"
+
+
+def _attempt(
+    attempt: Path, spec: Mapping[str, Any], settings: Settings, runner: Runner, status: Status
+) -> dict[str, Any]:
+    keyed = spec["keyed"]
+    task, split = TASKS[spec["task"]], Split.from_json(spec["split"])
+    status.set(State.PULLING)
+    method = methods.find(settings, spec["method"]["source"])
+    if method.identity != keyed["method"]["identity"]:
+        raise ConfigurationError(f"method {method.name} has changed since this run was planned; build again")
+    limits = Limits(**keyed["limits"])
+    try:
+        provenance = runner.prepare(method)
+    except ImageBuildError as error:
+        (attempt / "stderr.log").write_text(error.log_tail, encoding="utf-8")
+        return _ended(State.FAILED, ErrorClass.BUILD_ERROR, str(error))
+
+    status.set(State.PREPARING)
+    staged = staging.open_shared(settings.home, split, task) or _stage_again(split, task, settings)
+    input_dir, output_dir = attempt / "input", attempt / "output"
+    try:
+        staging.stage(
+            staged,
+            split,
+            task,
+            input_dir,
+            seed=keyed["seed"],
+            parameters=keyed["parameters"],
+            limits=limits,
+            reveal=keyed["reveal"],
+            link=runner.kind != "process",
+        )
+        output_dir.mkdir(mode=0o700)
+        status.set(State.RUNNING)
+        outcome = runner.run(
+            method,
+            input_dir=input_dir,
+            output_dir=output_dir,
+            log_dir=attempt,
+            environment=contract_environment(keyed["seed"], limits),
+            limits=limits,
+            labels={"lanner.run": spec["key"], "lanner.attempt": attempt.name},
+        )
+        write_json(attempt / "resources.json", {**outcome.usage, **provenance, **outcome.provenance})
+        if outcome.error_class is not None:
+            state = State.SKIPPED if outcome.error_class == ErrorClass.NOT_APPLICABLE else State.FAILED
+            return _ended(state, ErrorClass(outcome.error_class), outcome.message)
+        status.set(State.VALIDATING)
+        return _validated(attempt, output_dir, staged, method, outcome, limits)
+    finally:
+        remove_folder(output_dir)
+        remove_folder(input_dir)
+
+
+def _validated(
+    attempt: Path,
+    output_dir: Path,
+    staged: staging.Staged,
+    method: methods.Method,
+    outcome: Outcome,
+    limits: Limits,
+) -> dict[str, Any]:
+    target = attempt / "prediction.h5ad"
+    try:
+        digest = take_file(output_dir, "prediction.h5ad", target, max_bytes=limits.output_mb << 20)
+        with tempfile.TemporaryDirectory(prefix="check-", dir=scratch(attempt.parent)) as temporary:
+            result = ingest(target, rows=expectation(staged), destination=Path(temporary) / "canonical")
+    except PredictionError as error:
+        target.unlink(missing_ok=True)
+        return _ended(State.FAILED, error.error_class, str(error))
+    unanswered = [
+        name for name, answered in zip(staged.request_ids, result.answered, strict=True) if not answered
+    ]
+    return {
+        **_ended(State.SUCCEEDED, None, ""),
+        "prediction": {"sha256": digest, "kind": result.kind, "n_cells": result.n_cells},
+        "residual": method.residual,
+        "unanswered": unanswered,
+    }
+
+
+def _stage_again(split: Split, task: Task, settings: Settings) -> staging.Staged:
+    """Stage from the dataset: on another machine, or after the cache was emptied."""
+    from lanner import datasets
+    from lanner.truth import seal
+
+    dataset = datasets.load(datasets.find_entry(settings, split.dataset["id"]), settings)
+    if dataset.content != split.dataset["content"]:
+        name = dataset.entry.id
+        raise ConfigurationError(f"dataset {name} has changed since this run was planned; build again")
+    truth = seal(dataset, split, task.id, settings.home)
+    return staging.stage_shared(dataset, split, task, truth, settings.home)
+
+
+def contract_environment(seed: int, limits: Limits) -> dict[str, str]:
+    """The contract's environment variables, with the paths a container sees; runners that mount nothing
+    replace the paths."""
+    return {
+        "LANNER_INPUT": "/input",
+        "LANNER_OUTPUT": "/output",
+        "LANNER_SEED": str(seed),
+        "LANNER_CPUS": f"{limits.cpus:g}",
+        "LANNER_MEMORY_MB": str(limits.memory_mb),
+        "LANNER_GPUS": str(limits.gpus),
+        "LANNER_TIMEOUT_S": str(limits.timeout_s),
+    }
+
+
+def _ended(state: State, error_class: ErrorClass | None, message: str) -> dict[str, Any]:
+    return {"state": state, "error_class": error_class, "message": message}
+
+
+@contextlib.contextmanager
+def _heartbeat(status: Status) -> Iterator[None]:
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):
+                status.beat()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -1,0 +1,137 @@
+"""Tell from the way a run ended whose fault it was: a pure function, the same for every runner.
+
+One exit code never decides: 137 is a kill by the harness, by the kernel for memory, or by the program
+itself; a killed child sets Docker's OOM flag although its parent went on and succeeded; a container that
+never started has exit code 0.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lanner.errors import ErrorClass
+from lanner.records import printable
+
+NOT_APPLICABLE_CODE = 99
+LINE_LENGTH = 300
+
+SENTENCES: Mapping[ErrorClass, str] = {
+    ErrorClass.PULL_ERROR: "the image could not be pulled",
+    ErrorClass.BUILD_ERROR: "the image could not be built",
+    ErrorClass.PLATFORM_ERROR: "the container platform failed; the method is not at fault",
+    ErrorClass.START_ERROR: "the method's command could not be started; check command in method.yaml",
+    ErrorClass.OOM: "the method ran out of memory; give it more memory_mb or let it use less",
+    ErrorClass.TIMEOUT: "the method was stopped at its time limit",
+    ErrorClass.CANCELLED: "the run was cancelled",
+    ErrorClass.CRASH: "the method crashed",
+    ErrorClass.METHOD_ERROR: "the method failed",
+    ErrorClass.NOT_APPLICABLE: "the method does not apply here",
+    ErrorClass.NO_OUTPUT: "the method wrote no prediction.h5ad",
+    ErrorClass.INVALID_OUTPUT: "the prediction breaks the contract",
+    ErrorClass.PARTIAL_OUTPUT: "the prediction was not fully written",
+    ErrorClass.OUTPUT_TOO_LARGE: "the method wrote more than it may to its output folder",
+    ErrorClass.DISK_FULL: "the disk is full; the method is not at fault",
+    ErrorClass.LOG_OVERFLOW: "the method logged more than it may",
+    ErrorClass.METRIC_ERROR: "scoring failed; the method is not at fault",
+    ErrorClass.LOST: "the worker was lost; the method is not at fault",
+}
+"""One fixed sentence per class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """What a runner saw of a run's end. ``killed_for`` is the harness's own reason, set before it kills.
+
+    ``exit_code`` is 128 + n for signal n. ``engine_error`` is the engine's text when the start failed
+    (``started`` is then False) or its complaint about a container that did. ``stderr_line`` is raw.
+    """
+
+    exit_code: int | None
+    started: bool = True
+    killed_for: ErrorClass | None = None
+    oom_flag: bool = False
+    output_too_large: bool = False
+    disk_full: bool = False
+    engine_error: str = ""
+    stderr_line: str = ""
+
+
+def classify(ending: Ending) -> tuple[ErrorClass | None, str]:
+    """The error class, None for success, and one printable sentence."""
+    error = _error_class(ending)
+    line = printable(ending.stderr_line).strip()[:LINE_LENGTH]
+    if error is None:
+        note = "; a child process was killed for lack of memory on the way" if ending.oom_flag else ""
+        return None, f"the method finished{note}"
+    sentence = SENTENCES[error]
+    if error is ErrorClass.NOT_APPLICABLE:
+        return error, line or sentence
+    if not ending.started or (error is ErrorClass.START_ERROR and ending.engine_error):
+        line = printable(ending.engine_error).strip()[:LINE_LENGTH]
+    elif error is ErrorClass.CRASH:
+        sentence = f"{sentence} ({_signal(ending.exit_code or 0)})"
+    elif error is ErrorClass.METHOD_ERROR:
+        sentence = f"{sentence} with exit code {ending.exit_code}"
+    elif error not in (ErrorClass.START_ERROR, ErrorClass.OOM):
+        line = ""
+    return error, f"{sentence}: {line}" if line else sentence
+
+
+def _error_class(ending: Ending) -> ErrorClass | None:
+    if ending.killed_for is not None:
+        return ending.killed_for
+    if not ending.started:
+        return start_failure(ending.engine_error)
+    if ending.output_too_large:
+        return ErrorClass.OUTPUT_TOO_LARGE
+    code = ending.exit_code
+    if code == 0:
+        return None
+    if ending.oom_flag:
+        return ErrorClass.OOM
+    if code == NOT_APPLICABLE_CODE:
+        return ErrorClass.NOT_APPLICABLE
+    if ending.disk_full:
+        return ErrorClass.DISK_FULL
+    if code in (126, 127):
+        return ErrorClass.START_ERROR
+    if ending.engine_error:
+        return start_failure(ending.engine_error)
+    if code is None or code > 128:
+        return ErrorClass.CRASH
+    return ErrorClass.METHOD_ERROR
+
+
+def start_failure(text: str) -> ErrorClass:
+    """Whose fault it is that a container never started, from the engine's text."""
+    if re.search(r"no space left|disk quota", text, re.IGNORECASE):
+        return ErrorClass.DISK_FULL
+    if re.search(r"device driver|nvidia|gpu", text, re.IGNORECASE):
+        return ErrorClass.PLATFORM_ERROR
+    if re.search(r"executable file not found|exec format|exec:|permission denied", text, re.IGNORECASE):
+        return ErrorClass.START_ERROR
+    return ErrorClass.PLATFORM_ERROR
+
+
+def _signal(code: int) -> str:
+    try:
+        name = signal.Signals(code - 128).name
+    except ValueError:
+        return f"exit code {code}"
+    return f"{name}, possibly for lack of memory" if name == "SIGKILL" else name
+
+
+def last_line(log: Path) -> str:
+    """The last non-empty line of a log file, from its last 64 KiB; empty where there is none."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(0, 2)
+            stream.seek(max(0, stream.tell() - (64 << 10)))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -1,0 +1,124 @@
+"""The sandbox, as plain data: limits and a user go in, the Docker Engine's options come out.
+
+Pure and importable without the SDK, so that tests and docker-compose.yml can be compared with it. What each
+option stops is tried, from inside a container, in tests/docker.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lanner.records import Limits
+
+METHOD_DIR = "/method"
+"""LANNER_METHOD_DIR in an image that declares no WORKDIR of its own."""
+
+LOG_BYTES = 8 << 20
+SHM_BYTES = 2 << 30  # Docker's 64 MiB kill PyTorch's data loaders
+ROOT_SUBSTITUTE = (10001, 10001)
+"""Who a container is when the harness is root: uid 0, even without capabilities, can leave setuid files."""
+
+
+def sandbox_user() -> tuple[int, int]:
+    """The uid and gid of containers: the harness's own, so that it can read and remove what they write."""
+    uid, gid = os.geteuid(), os.getegid()
+    return ROOT_SUBSTITUTE if uid == 0 else (uid, gid)
+
+
+def method_environment(limits: Limits, *, home: str = "/tmp", method_dir: str = METHOD_DIR) -> dict[str, str]:
+    """Every variable a method gets beside the contract's own; nothing of the host's environment passes."""
+    threads = str(max(1, int(limits.cpus)))
+    environment = {
+        "HOME": home,
+        "TMPDIR": home,
+        "USER": "method",  # the uid is in no image's passwd: getpass and torch ask these
+        "LOGNAME": "method",
+        "XDG_CACHE_HOME": f"{home}/.cache",
+        "MPLCONFIGDIR": f"{home}/.cache/matplotlib",
+        "NUMBA_CACHE_DIR": f"{home}/.cache/numba",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONUNBUFFERED": "1",  # the last line before a kill is the reason
+        "LANNER_METHOD_DIR": method_dir,
+    }
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):  # a container sees all of the host's cores
+        environment[f"{library}_NUM_THREADS"] = threads
+    if limits.gpus == 0:
+        environment["NVIDIA_VISIBLE_DEVICES"] = "void"  # an image may ship "all"
+    return environment
+
+
+def container_options(
+    limits: Limits,
+    *,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    user: tuple[int, int],
+    input_dir: Path,
+    output_dir: Path,
+    working_dir: str = METHOD_DIR,
+    volumes: Iterable[str] = (),
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments of the SDK's ``containers.create`` for one run.
+
+    ``volumes`` are the image's own VOLUME paths, which would be writable in spite of the read-only root.
+    Raises ValueError for uid 0.
+    """
+    if user[0] == 0:
+        raise ValueError("containers never run as uid 0")
+    memory = limits.memory_mb << 20
+    options: dict[str, Any] = {
+        **isolation(limits),
+        "entrypoint": list(command),  # replaces the image's own ENTRYPOINT and CMD alike
+        "environment": {**environment, **method_environment(limits, method_dir=working_dir)},
+        "labels": dict(labels or {}),
+        "user": f"{user[0]}:{user[1]}",
+        "working_dir": working_dir,
+        "mem_limit": memory,
+        "memswap_limit": memory,  # memory plus swap: no swap
+        "nano_cpus": int(limits.cpus * 1e9),
+        "mounts": [
+            # Mounts, not volumes: a missing source is an error instead of a new root-owned folder.
+            {"Target": "/input", "Source": str(input_dir), "Type": "bind", "ReadOnly": True},
+            {"Target": "/output", "Source": str(output_dir), "Type": "bind", "ReadOnly": False},
+        ],
+    }
+    for volume in volumes:
+        if volume not in ("/input", "/output", "/tmp"):
+            options["tmpfs"][volume] = "rw,noexec,nosuid,nodev,size=1m"
+    if limits.gpus > 0:
+        options["device_requests"] = [{"Driver": "", "Count": limits.gpus, "Capabilities": [["gpu"]]}]
+    return options
+
+
+def isolation(limits: Limits) -> dict[str, Any]:
+    """The part of the sandbox that is the same for every method; ``x-sandbox`` of docker-compose.yml."""
+    # Applies to /tmp as well, so the larger of the two; the watcher and the intake bound the output itself.
+    largest = max(limits.output_mb, limits.tmp_mb) << 20
+    return {
+        "network_mode": "none",
+        "read_only": True,
+        "privileged": False,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "init": True,  # reaps zombies and forwards signals
+        "ipc_mode": "private",
+        "shm_size": SHM_BYTES,
+        "pids_limit": limits.processes,
+        "oom_score_adj": 500,  # the kernel prefers the method over the harness
+        "hostname": "method",
+        # Docker's default is noexec, which breaks Triton, torch.compile and compiled R packages.
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,size={limits.tmp_mb}m,mode=1777"},
+        "ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "fsize", "Soft": largest, "Hard": largest},
+            {"Name": "nofile", "Soft": 4096, "Hard": 4096},
+        ],
+        "log_config": {"type": "json-file", "config": {"max-size": f"{LOG_BYTES >> 20}m", "max-file": "1"}},
+        "healthcheck": {"test": ["NONE"]},  # the image's metadata decide nothing
+        "stop_signal": "SIGTERM",
+    }

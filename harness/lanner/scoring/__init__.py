@@ -1,0 +1,87 @@
+"""Scoring: one prediction, or all bounds, against a sealed truth; values per condition, no aggregates.
+
+Every value is the mean over the saved halves of the truth, own targets masked (variant ``""``); the other
+variants drop the mask or the halving. ``lanner.aggregate`` turns frames into rows of a leaderboard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lanner.bounds import BOUNDS, SealedTruth
+from lanner.matrix import Matrix
+from lanner.metrics import METRICS
+from lanner.scoring.engine import evaluate
+from lanner.scoring.sources import Submitted
+from lanner.scoring.tables import VARIANTS, bounds_frame, scores_frame
+
+__all__ = ["VARIANTS", "Prediction", "devices", "score", "score_bounds"]
+
+
+def devices() -> list[str]:
+    """Names of the GPUs scoring can use."""
+    return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A canonical, checked prediction: rows in request order, ``n_cells`` (1 for profiles) per request.
+
+    ``matrix`` is ``(C * n_cells, n_genes)``; ``answered`` bool ``(C,)``; ``residual`` names the model by
+    which the harness may draw cells from profiles, or is None.
+    """
+
+    matrix: Matrix
+    n_cells: int
+    answered: np.ndarray
+    residual: str | None = None
+
+
+def score(
+    truth: SealedTruth, prediction: Prediction, metrics: Sequence[str], *, device: str = "cpu"
+) -> pd.DataFrame:
+    """Score a prediction on every requested condition.
+
+    Parameters
+    ----------
+    truth
+        Sealed truth of the split.
+    prediction
+        Checked prediction for the truth's requests.
+    metrics
+        Metric ids.
+    device
+        Torch device; the numbers agree with the CPU's within each card's tolerance.
+
+    Returns
+    -------
+    One row per metric, variant and condition: metric, variant, condition, request_id, perturbation, context,
+    value (NaN unless scored), status (scored | undefined | unanswered | unscorable | not_applicable), reason,
+    chance (the condition's chance value, NaN where there is none).
+
+    Raises
+    ------
+    ConfigurationError
+        For a metric id nobody registered.
+    """
+    source = Submitted(matrix=prediction.matrix, n_cells=prediction.n_cells, residual=prediction.residual)
+    tables = evaluate(truth, {"": source}, [METRICS[name] for name in metrics], device)
+    return scores_frame(truth, tables, np.asarray(prediction.answered, dtype=bool))
+
+
+def score_bounds(truth: SealedTruth, metrics: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
+    """Score every registered bound; frozen with the truth, so callers keep the answer.
+
+    Returns
+    -------
+    The columns of ``score`` and: bound (id), kind (negative | positive) and bds, for positive bounds the
+    share of truth parts in which the bound beats every negative one (NaN elsewhere).
+    """
+    sources = {name: BOUNDS[name] for name in BOUNDS}
+    tables = evaluate(truth, sources, [METRICS[name] for name in metrics], device)
+    return bounds_frame(truth, tables)

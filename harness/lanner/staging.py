@@ -1,0 +1,221 @@
+"""Dataset + split -> the input folder a method sees; always newly written files, from an allow-list only.
+
+The allow-list: X, counts, the declared obs columns of train rows, gene names. Cell names are numbered anew
+(barcodes of public data could be looked up), nothing of ``uns``, ``obsm``, ``varm`` ... exists to be copied.
+The part of the folder that all methods share is written once per split and linked into each attempt.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lanner import schemas
+from lanner.errors import InfrastructureError
+from lanner.h5ad.staged import write_train
+from lanner.matrix import Matrix
+from lanner.records import COMBINATION, CONTROL, Limits, Request, Split, sha256_json
+from lanner.store import disk_error, read_json, write_bytes, write_json
+from lanner.tasks import Task
+from lanner.truth import Truth, control_halves, train_rows
+
+if TYPE_CHECKING:
+    from lanner.datasets import Dataset
+
+STAGING_VERSION = 1
+"""Part of every run's key: raised when the same dataset and split would stage other bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """The shared part of a split's input: ``folder`` holds train.h5ad, requests.csv and shared.json."""
+
+    folder: Path
+    document: Mapping[str, Any]
+
+    @property
+    def request_ids(self) -> list[str]:
+        """Ids of the requests, in order."""
+        return list(self.document["request_ids"])
+
+    @property
+    def genes(self) -> list[str]:
+        """Names of the train genes, in order."""
+        return list(self.document["genes"])
+
+
+def shared_folder(home: Path, split: Split, task: Task) -> Path:
+    """Where the shared part of a split's input is cached."""
+    identity = {"staging": STAGING_VERSION, "split": split.sha256, "task": f"{task.id}@{task.version}"}
+    return home / "staged" / sha256_json({**identity, "n_cells": task.n_cells})[:16]
+
+
+def open_shared(home: Path, split: Split, task: Task) -> Staged | None:
+    """The shared part of a split's input, where it has been staged already."""
+    folder = shared_folder(home, split, task)
+    if not (folder / "shared.json").is_file():
+        return None
+    return Staged(folder=folder, document=read_json(folder / "shared.json"))
+
+
+def stage_shared(dataset: Dataset, split: Split, task: Task, truth: Truth, home: Path) -> Staged:
+    """Write train.h5ad and requests.csv of a split, once; raises InfrastructureError on a full disk."""
+    staged = open_shared(home, split, task)
+    if staged is not None:
+        return staged
+    folder = shared_folder(home, split, task)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        _write_train(dataset, split, partial / "train.h5ad")
+        n_cells = 1 if dataset.entry.kind == "profile" else task.n_cells
+        write_bytes(partial / "requests.csv", requests_csv(truth.requests, dataset, n_cells).encode(), 0o444)
+        write_json(
+            partial / "shared.json",
+            {
+                "dataset": _dataset_facts(dataset),
+                "columns": _columns(dataset),
+                "n_cells": n_cells,
+                "request_ids": [request.request_id for request in truth.requests],
+                "genes": list(dataset.genes),
+            },
+        )
+        try:
+            partial.rename(folder)
+        except OSError:
+            if not (folder / "shared.json").is_file():
+                raise
+    except OSError as error:
+        raise disk_error(f"the input of {split.id} cannot be staged in {folder}", error) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    staged = open_shared(home, split, task)
+    assert staged is not None
+    return staged
+
+
+def stage(
+    staged: Staged,
+    split: Split,
+    task: Task,
+    folder: Path,
+    *,
+    seed: int,
+    parameters: Mapping[str, Any],
+    limits: Limits,
+    reveal: str = "none",
+    resources: Mapping[str, Path] | None = None,
+    link: bool = True,
+) -> None:
+    """Make the input folder of one run: shared files linked (or copied), task.json written for this run.
+
+    Files are 0444 and folders 0755, so that another uid reads them and none changes them.
+    """
+    document = {
+        "protocol": 1,
+        "task": f"{task.id}@{task.version}",
+        "dataset": staged.document["dataset"],
+        "split": {"id": split.id, "sha256": split.sha256},
+        "columns": staged.document["columns"],
+        "control": CONTROL,
+        "combination": COMBINATION,
+        "seed": seed,
+        "reveal": reveal,
+        "n_cells": staged.document["n_cells"],
+        "parameters": dict(parameters),
+        "resources": limits.keyed,
+    }
+    schemas.check(document, "task", "task.json")
+    try:
+        folder.mkdir(parents=True, mode=0o755)
+    except FileExistsError:
+        raise InfrastructureError(f"{folder} already exists; choose another --out folder") from None
+    except OSError as error:
+        raise disk_error(f"the input folder {folder} cannot be made", error) from None
+    try:
+        folder.chmod(0o755)
+        for name in ("train.h5ad", "requests.csv"):
+            _place(staged.folder / name, folder / name, link=link)
+        if resources:
+            granted = folder / "resources"
+            granted.mkdir(mode=0o755)
+            granted.chmod(0o755)
+            for name, source in resources.items():
+                _place(source, granted / name, link=False)
+        (folder / "task.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (folder / "task.json").chmod(0o444)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise disk_error(f"the input folder {folder} cannot be written", error) from None
+
+
+def requests_csv(requests: tuple[Request, ...], dataset: Dataset, n_cells: int) -> str:
+    """The text of requests.csv: request_id, perturbation, targets, context columns, n_cells [, dose]."""
+    has_dose = any(request.condition.dose for request in requests)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    contexts = dataset.entry.context_columns
+    writer.writerow(
+        ["request_id", "perturbation", "targets", *contexts, "n_cells", *(["dose"] if has_dose else [])]
+    )
+    for request in requests:
+        condition = request.condition
+        targets = COMBINATION.join(condition.targets)
+        dose = [condition.dose] if has_dose else []
+        writer.writerow(
+            [request.request_id, condition.perturbation, targets, *condition.context, n_cells, *dose]
+        )
+    return stream.getvalue()
+
+
+def _place(source: Path, target: Path, *, link: bool) -> None:
+    if link:
+        try:
+            os.link(source, target)
+            return
+        except OSError:
+            pass  # another file system, or no hard links on this one
+    shutil.copyfile(source, target)
+    target.chmod(0o444)
+
+
+def _dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    entry = dataset.entry.document
+    facts = {key: entry[key] for key in ("id", "version", "organism", "assay", "perturbation_kind", "scale")}
+    return {**facts, "kind": dataset.entry.kind}
+
+
+def _columns(dataset: Dataset) -> dict[str, Any]:
+    extra = {name: name for name in ("dose", "batch") if name in dataset.obs}
+    return {"perturbation": "perturbation", "context": list(dataset.entry.context_columns), **extra}
+
+
+def _write_train(dataset: Dataset, split: Split, path: Path) -> None:
+    rows = train_rows(dataset, split, control_halves(dataset, split))
+    columns = ["perturbation", *dataset.entry.context_columns]
+    columns += [name for name in ("dose", "batch") if name in dataset.obs]
+    obs = {name: dataset.obs[name].to_numpy(dtype=str)[rows] for name in columns}
+    X, counts = dataset.X(), dataset.counts()
+    layers = {"X": _selected(X, rows)}
+    if counts is not None:
+        layers["counts"] = _selected(counts, rows)
+    write_train(path, obs=obs, genes=dataset.genes, layers=layers, sparse=X.is_sparse)
+    path.chmod(0o444)
+    os.utime(path, (0, 0))
+
+
+def _selected(matrix: Matrix, rows: np.ndarray[Any, Any]) -> Iterator[Any]:
+    for start, stop, block in matrix.blocks():
+        inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start
+        if inside.size:
+            yield block[inside]

@@ -1,0 +1,228 @@
+"""The runs folder: where records live, how they are written (whole or not at all), claimed and read back.
+
+``runs/<dataset>/<split8>/<method>/<key8>/run.json`` is the terminal record of a run; ``attempt-<n>/`` holds
+``spec.json, status.json, resources.json, stdout.log, stderr.log, prediction.h5ad`` of each try.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
+from lanner.records import State
+
+LEASE_SECONDS = 60.0
+"""How long an attempt of another host may go without a heartbeat before it counts as lost."""
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+RETRIED = frozenset(
+    {
+        ErrorClass.PULL_ERROR,
+        ErrorClass.BUILD_ERROR,
+        ErrorClass.PLATFORM_ERROR,
+        ErrorClass.DISK_FULL,
+        ErrorClass.LOST,
+        ErrorClass.CANCELLED,
+    }
+)
+"""Failures that say nothing lasting about the method: the next build tries again."""
+
+
+def disk_error(what: str, error: OSError) -> InfrastructureError:
+    """The error to raise where ``what`` ("X cannot be written") failed; a full disk is told apart."""
+    # HDF5 and numpy raise bare OSErrors: what they say must do where the system gave no number.
+    kind = ErrorClass.DISK_FULL if error.errno in DISK_FULL else ErrorClass.PLATFORM_ERROR
+    reason = error.strerror or " ".join(str(error).split())
+    return InfrastructureError(f"{what}: {reason}; free disk space or set LANNER_HOME elsewhere", kind)
+
+
+def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write a file atomically: temporary name, fsync, rename. Raises InfrastructureError (disk full ...)."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.chmod(mode)
+        partial.replace(path)
+    except OSError as error:
+        raise disk_error(f"{path} cannot be written", error) from None
+    finally:
+        with contextlib.suppress(OSError):  # renamed, or never made
+            partial.unlink()
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document atomically: indented, keys in the order given, no NaN."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document this harness wrote; None where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InfrastructureError(f"{path} cannot be read ({error}); remove it and build again") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """One run's folder; ``key`` is the full sha256, of which the folder's name holds eight characters."""
+
+    path: Path
+    key: str
+
+    @classmethod
+    def of(cls, home: Path, *, dataset: str, split_sha256: str, method: str, key: str) -> RunFolder:
+        """The folder of a run, existing or not."""
+        return cls(path=home / "runs" / dataset / split_sha256[:8] / method / key[:8], key=key)
+
+    def record(self) -> dict[str, Any] | None:
+        """run.json, or None; a folder whose eight characters belong to another key is an error."""
+        record: dict[str, Any] | None = read_json(self.path / "run.json")
+        if record is not None and record["key"] != self.key:
+            raise InfrastructureError(
+                f"{self.path} holds the run {record['key']}, not {self.key}; move that folder away"
+            )
+        return record
+
+    def attempts(self) -> list[Path]:
+        """Attempt folders in order."""
+        found = [path for path in self.path.glob("attempt-*") if path.name[8:].isdigit()]
+        return sorted(found, key=lambda path: int(path.name[8:]))
+
+    def new_attempt(self, spec: Mapping[str, Any]) -> Path:
+        """Make the next attempt's folder with its spec.json; safe against another harness doing the same."""
+        while True:
+            attempts = self.attempts()
+            number = int(attempts[-1].name[8:]) + 1 if attempts else 1
+            folder = self.path / f"attempt-{number}"
+            try:
+                folder.mkdir(parents=True, mode=0o711)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise disk_error(f"{folder} cannot be made", error) from None
+            folder.chmod(0o711)
+            write_json(folder / "spec.json", {**spec, "attempt": number})
+            return folder
+
+    def reason_to_run(self) -> str | None:
+        """Why the run is not cached, or None where its record stands."""
+        record = self.record()
+        if record is None:
+            return "never run" if not self.attempts() else "interrupted before it ended"
+        if record["error_class"] in RETRIED:
+            return f"last attempt failed with {record['error_class']}"
+        if record["state"] == State.SUCCEEDED and self.prediction() is None:
+            return "its prediction.h5ad is gone"
+        return None
+
+    def prediction(self) -> Path | None:
+        """The prediction of the recorded attempt, if it is there."""
+        record = self.record()
+        if record is None:
+            return None
+        path = self.path / f"attempt-{record['attempt']}" / "prediction.h5ad"
+        return path if path.is_file() else None
+
+
+def find_runs(home: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every recorded run below ``home``, as ``(folder, run.json)``, sorted by path."""
+    for path in sorted((home / "runs").glob("*/*/*/*/run.json")):
+        record = read_json(path)
+        if record is not None:
+            yield path.parent, record
+
+
+def find_run(home: Path, name: str) -> tuple[Path, dict[str, Any]]:
+    """The run whose key starts with ``name``, or whose folder it is; raises ConfigurationError."""
+    folder = Path(name)
+    if (folder / "run.json").is_file():
+        return folder, read_json(folder / "run.json")
+    matches = [(path, record) for path, record in find_runs(home) if record["key"].startswith(name)]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        keys = ", ".join(record["key"][:12] for _, record in matches[:5])
+        raise ConfigurationError(f"{len(matches)} runs start with {name!r} ({keys}); give more characters")
+    raise ConfigurationError(f"no run starts with {name!r} in {home / 'runs'}; `lanner status` lists them")
+
+
+class Status:
+    """An attempt's status.json: claimed once with O_EXCL, then rewritten atomically at each transition."""
+
+    def __init__(self, attempt: Path) -> None:
+        self.path = attempt / "status.json"
+
+    def claim(self) -> bool:
+        """Take the attempt; False where somebody else already has."""
+        try:
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise disk_error(f"{self.path} cannot be made", error) from None
+        os.close(handle)
+        self.set(State.QUEUED)
+        return True
+
+    def set(self, state: State, **fields: Any) -> None:
+        """Record a transition with its time and this process."""
+        process = psutil.Process()
+        write_json(
+            self.path,
+            {
+                "format": "lanner-status/1",
+                "state": state,
+                "since": time.time(),
+                "host": socket.gethostname(),
+                "pid": process.pid,
+                "pid_started": process.create_time(),
+                **fields,
+            },
+        )
+
+    def read(self) -> dict[str, Any] | None:
+        """The status; None where nobody has claimed the attempt, or the claimer died in that instant."""
+        if not self.path.is_file() or self.path.stat().st_size == 0:
+            return None
+        status: dict[str, Any] = read_json(self.path)
+        return status
+
+    def beat(self) -> None:
+        """Refresh the lease: the file's modification time is the heartbeat."""
+        os.utime(self.path)
+
+    def is_alive(self) -> bool:
+        """Whether some process is still working on this attempt."""
+        status = self.read()
+        if status is None or State(status["state"]).is_terminal:
+            return False
+        if status["host"] != socket.gethostname():
+            return time.time() - self.path.stat().st_mtime < LEASE_SECONDS
+        try:
+            process = psutil.Process(status["pid"])
+            if process.status() == psutil.STATUS_ZOMBIE:  # for ever so, where process 1 reaps nobody
+                return False
+            return bool(abs(process.create_time() - status["pid_started"]) < 1.0)
+        except psutil.NoSuchProcess:
+            return False

@@ -1,0 +1,128 @@
+"""One contract for every registered metric: its card is complete and its function keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from lanner.bounds import BOUNDS
+from lanner.metrics import LABELS, METRICS, Card, Metric, metric
+from lanner.registry import NAME
+from lanner.scoring import score, score_bounds
+from truths import predict, simulate
+
+EVERY = pytest.mark.parametrize("name", list(METRICS))
+
+
+@pytest.fixture(scope="module")
+def truth():
+    return simulate(n_conditions=6, n_genes=80, strength=1.5, n_cells=80)
+
+
+@pytest.fixture(scope="module")
+def perfect(truth, tmp_path_factory):
+    """Scores of the truth's own cells, against themselves and against their halves."""
+    import scipy.sparse as sp
+
+    cells = sp.vstack([truth.cells(i) for i in range(len(truth.requests))], format="csr")
+    return score(truth, predict(tmp_path_factory.mktemp("p"), cells, n_cells=80), list(METRICS))
+
+
+def test_the_primary_metrics_of_the_default_task_exist():
+    assert {"mse", "pearson_delta", "pds_cosine", "energy", "de_auprc"} <= set(METRICS)
+
+
+@EVERY
+def test_a_card_states_everything(name):
+    card = METRICS[name].card
+    assert NAME.fullmatch(card.id) and card.id == name
+    assert card.summary.endswith(".") and len(card.summary) <= 90
+    assert card.level in {"centroid", "population", "de", "retrieval", "interaction", "biology"}
+    assert card.better in {"higher", "lower"}
+    assert card.requires in {"cells", "profile"} and card.requires_truth in {"cells", "profile"}
+    assert card.labels is None or card.labels in LABELS
+    assert isinstance(card.chance, float | None) or card.chance == "prevalence"
+    assert re.match(r"doi:10\.\d{4,9}/\S+$|https://", card.citation)
+    assert card.undefined and card.space and card.estimator
+
+
+@EVERY
+def test_a_card_is_frozen_and_its_hash_covers_every_field(name):
+    card = METRICS[name].card
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        card.version = 2
+    changed = dataclasses.replace(card, tolerance=card.tolerance + 1)
+    assert re.fullmatch("[0-9a-f]{64}", card.sha256)
+    assert changed.sha256 != card.sha256
+
+
+def test_no_two_cards_are_equal():
+    assert len({METRICS[name].card.sha256 for name in METRICS}) == len(METRICS)
+
+
+@EVERY
+def test_the_truth_itself_comes_nearest_to_the_best_value(name, perfect, truth):
+    card = METRICS[name].card
+    bounds = score_bounds(truth, [name])
+    ours = perfect[(perfect["metric"] == name) & (perfect["variant"] == "@all-cells")]
+    assert "scored" in set(ours["status"])
+    for bound in ("no-change", "train-mean"):
+        rows = bounds[(bounds["bound"] == bound) & (bounds["variant"] == "@all-cells")]
+        theirs = rows["value"].fillna(rows["chance"]).to_numpy()
+        scored = ours["status"].to_numpy() == "scored"
+        gain = card.sign * (ours["value"].to_numpy() - theirs)[scored]
+        assert (gain >= 0).all() and gain.mean() > 0
+
+
+@EVERY
+def test_chance_is_finite_where_the_card_has_one(name, perfect):
+    rows = perfect[(perfect["metric"] == name) & (perfect["status"] == "scored")]
+    assert rows["chance"].notna().all() == (METRICS[name].card.chance is not None)
+
+
+@EVERY
+def test_the_order_of_conditions_changes_nothing(name, perfect, truth, tmp_path):
+    """The last condition is scored alike when only it is requested (retrieval apart: it needs the others)."""
+    if METRICS[name].card.level == "retrieval":
+        pytest.skip("candidates are the other conditions")
+    alone = simulate(n_conditions=6, n_genes=80, strength=1.5, n_cells=80)
+    for other in range(5):
+        alone.targets[other] = False
+    again = score(alone, predict(tmp_path, truth.full), [name])
+    whole = score(truth, predict(tmp_path, truth.full), [name])
+    last = truth.requests[-1].condition.id
+    np.testing.assert_array_equal(
+        again[again["condition"] == last]["value"], whole[whole["condition"] == last]["value"]
+    )
+
+
+@EVERY
+def test_every_bound_has_a_row_or_a_reason(name, truth):
+    frame = score_bounds(truth, [name])
+    assert set(frame["bound"]) == set(BOUNDS)
+    assert (frame["value"].notna() | frame["reason"].ne("")).all()
+
+
+def test_a_metric_is_one_decorated_function():
+    @metric(
+        id="test/mean-difference",
+        title="Mean difference",
+        level="centroid",
+        space="genes",
+        better="lower",
+        best=0.0,
+        chance=None,
+        undefined="never",
+        citation="https://example.org",
+    )
+    def mean_difference(comparison):
+        """Difference of the means of two profiles."""
+
+    try:
+        assert isinstance(mean_difference, Metric)
+        assert METRICS["test/mean-difference"].card.summary == "Difference of the means of two profiles."
+        assert {field.name for field in dataclasses.fields(Card)} == set(vars(mean_difference.card))
+    finally:
+        del METRICS._items["test/mean-difference"]

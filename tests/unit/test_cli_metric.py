@@ -1,0 +1,40 @@
+"""``lanner metric`` prints cards."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from click.testing import CliRunner
+from lanner.cli import lanner
+from lanner.metrics import METRICS
+
+
+def run(*arguments):
+    return CliRunner().invoke(lanner, ["metric", *arguments])
+
+
+def test_list_names_every_metric():
+    result = run("list")
+    assert result.exit_code == 0
+    assert all(name in result.output for name in METRICS)
+    assert [card["id"] for card in json.loads(run("list", "--json").output)] == list(METRICS)
+
+
+def test_info_prints_the_whole_card_and_its_hash():
+    card = json.loads(run("info", "energy", "--json").output)
+    assert card["sha256"] == METRICS["energy"].card.sha256
+    assert "U-statistic" in card["estimator"] and "Székely" in card["definition"]
+    assert "U-statistic" in run("info", "energy").output
+
+
+def test_an_unknown_metric_is_a_usage_error_that_suggests_the_nearest():
+    result = run("info", "energi")
+    assert "did you mean 'energy'" in str(result.exception)
+    assert result.exception.exit_code == 2
+
+
+def test_cards_are_listed_without_importing_torch():
+    program = "import sys, lanner.metrics; assert 'torch' not in sys.modules, 'torch was imported'"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

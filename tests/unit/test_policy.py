@@ -1,0 +1,166 @@
+"""The sandbox is exactly this, and docker-compose.yml says the same."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lanner.records import Limits
+from lanner.runners.policy import (
+    ROOT_SUBSTITUTE,
+    container_options,
+    isolation,
+    method_environment,
+    sandbox_user,
+)
+
+REPOSITORY = Path(__file__).parent.parent.parent
+COMPOSE = REPOSITORY / "docker-compose.yml"
+LIMITS = Limits()
+
+
+def options(limits: Limits = LIMITS, **changed: Any) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "command": ["python", "predict.py"],
+        "environment": {"LANNER_SEED": "0"},
+        "user": (1000, 1000),
+        "input_dir": Path("/in"),
+        "output_dir": Path("/out"),
+    }
+    return container_options(limits, **{**arguments, **changed})
+
+
+def test_the_sandbox_is_exactly_this() -> None:
+    assert options() == {
+        "network_mode": "none",
+        "read_only": True,
+        "privileged": False,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "init": True,
+        "ipc_mode": "private",
+        "shm_size": 2 << 30,
+        "pids_limit": 1024,
+        "oom_score_adj": 500,
+        "hostname": "method",
+        "tmpfs": {"/tmp": "rw,exec,nosuid,nodev,size=1024m,mode=1777"},
+        "ulimits": [
+            {"Name": "core", "Soft": 0, "Hard": 0},
+            {"Name": "fsize", "Soft": 2 << 30, "Hard": 2 << 30},
+            {"Name": "nofile", "Soft": 4096, "Hard": 4096},
+        ],
+        "log_config": {"type": "json-file", "config": {"max-size": "8m", "max-file": "1"}},
+        "healthcheck": {"test": ["NONE"]},
+        "stop_signal": "SIGTERM",
+        "entrypoint": ["python", "predict.py"],
+        "environment": {"LANNER_SEED": "0", **method_environment(LIMITS)},
+        "labels": {},
+        "user": "1000:1000",
+        "working_dir": "/method",
+        "mem_limit": 2 << 30,
+        "memswap_limit": 2 << 30,
+        "nano_cpus": 1_000_000_000,
+        "mounts": [
+            {"Target": "/input", "Source": "/in", "Type": "bind", "ReadOnly": True},
+            {"Target": "/output", "Source": "/out", "Type": "bind", "ReadOnly": False},
+        ],
+    }
+
+
+def test_uid_0_is_refused_and_a_root_harness_uses_another() -> None:
+    with pytest.raises(ValueError, match="uid 0"):
+        options(user=(0, 0))
+    assert sandbox_user()[0] != 0
+    assert ROOT_SUBSTITUTE == (10001, 10001)
+
+
+def test_volumes_of_the_image_are_masked_but_not_the_contract_s_own_folders() -> None:
+    tmpfs = options(volumes={"/data": {}, "/output": {}, "/tmp": {}})["tmpfs"]
+    assert tmpfs["/data"].endswith("size=1m")
+    assert "/output" not in tmpfs
+    assert "exec" in tmpfs["/tmp"].split(",")
+
+
+def test_gpus_are_requested_only_when_asked_for() -> None:
+    assert "device_requests" not in options()
+    assert options()["environment"]["NVIDIA_VISIBLE_DEVICES"] == "void"
+    granted = options(replace(LIMITS, gpus=1))
+    assert granted["device_requests"][0]["Count"] == 1
+    assert "NVIDIA_VISIBLE_DEVICES" not in granted["environment"]
+
+
+def test_nothing_of_the_host_s_environment_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "canary")
+    assert "canary" not in str(options())
+
+
+def test_threads_follow_the_cpus_granted() -> None:
+    assert method_environment(replace(LIMITS, cpus=4.0))["OMP_NUM_THREADS"] == "4"
+    assert method_environment(replace(LIMITS, cpus=0.5))["MKL_NUM_THREADS"] == "1"
+
+
+def as_compose(limits: Limits) -> dict[str, Any]:
+    """The policy in the words of a compose file."""
+    policy = isolation(limits)
+    return {
+        **{name: policy[name] for name in policy if name not in ("ipc_mode", "log_config")},
+        "ipc": policy["ipc_mode"],
+        "tmpfs": [f"{path}:{how}" for path, how in policy["tmpfs"].items()],
+        "ulimits": {one["Name"]: {"soft": one["Soft"], "hard": one["Hard"]} for one in policy["ulimits"]},
+        "logging": {"driver": policy["log_config"]["type"], "options": policy["log_config"]["config"]},
+        "healthcheck": {"disable": True},
+        "mem_limit": limits.memory_mb << 20,
+        "memswap_limit": limits.memory_mb << 20,
+        "cpus": limits.cpus,
+        "working_dir": "/method",
+    }
+
+
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
+    return document
+
+
+def test_the_compose_file_states_the_same_sandbox() -> None:
+    stated = compose()["x-sandbox"]
+    environment = stated.pop("environment")
+    volumes = {volume["target"]: volume for volume in stated.pop("volumes")}
+    assert stated.pop("user") == "${LANNER_UID:-10001}:${LANNER_GID:-10001}"
+    assert stated == as_compose(LIMITS)
+    assert environment.items() >= method_environment(LIMITS).items()
+    assert {name for name in environment if name not in method_environment(LIMITS)} == {
+        "LANNER_INPUT", "LANNER_OUTPUT", "LANNER_SEED", "LANNER_CPUS", "LANNER_MEMORY_MB", "LANNER_GPUS",
+        "LANNER_TIMEOUT_S",
+    }  # fmt: skip
+    assert volumes["/input"]["read_only"] is True
+    assert set(volumes) == {"/input", "/output"}
+
+
+def test_every_bundled_method_has_its_profile_and_the_same_sandbox() -> None:
+    document = compose()
+    methods = {path.parent.name for path in REPOSITORY.glob("method_containers/*/method.yaml")}
+    assert set(document["services"]) == methods | {"site"}
+    for name in methods:
+        service = document["services"][name]
+        own = {"profiles": [name], "build": f"method_containers/{name}"}
+        assert service == {**document["x-sandbox"], **own}
+
+
+def test_nothing_mounts_the_engine_s_socket() -> None:
+    assert "docker.sock" not in COMPOSE.read_text()
+
+
+def test_the_site_is_served_read_only_and_only_to_this_machine() -> None:
+    site = compose()["services"]["site"]
+    assert site["ports"] == ["127.0.0.1:8000:8000"]
+    assert all(volume["read_only"] for volume in site["volumes"])
+
+
+@pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
+def test_docker_compose_accepts_the_file() -> None:
+    subprocess.run(["docker-compose", "-f", COMPOSE, "config", "-q"], check=True, capture_output=True)
