@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING, Any
 from benchmarks import figures
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
     import scipy.sparse as sp
 
@@ -142,7 +141,8 @@ def run_phase(phase: str, home: Path) -> dict[str, Any]:
 
 
 def _child(phase: str, size: str, home: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.staging", "--size", size, "--phase", phase, "--home", str(home)]
+    options = ["--size", size, "--phase", phase, "--home", str(home)]
+    command = [sys.executable, "-m", "benchmarks.staging", *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parent.parent)
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer

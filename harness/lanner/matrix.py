@@ -3,23 +3,31 @@
 Datasets, sealed truth and checked predictions all have this form: ``X.npy`` (dense float32) or ``data.npy``
 (float32), ``indices.npy`` (int32), ``indptr.npy`` (int64) with sorted, unique column indices per row. Blocks
 are read with plain file reads, not memory maps, so peak memory is one block whatever the file's size.
+scipy is imported on use: ``lanner exec``, which starts anew for every run, can mostly do without.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import scipy.sparse as sp
 
 from lanner.errors import InfrastructureError
 
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
 BLOCK_BYTES = 32 << 20
 """Target size of one block of rows, counted as float32 values (dense) or as stored values (sparse)."""
+
+GROUPS_AT_A_TIME = 256
+"""Groups whose sums over one block are in memory at once."""
 
 
 class Matrix:
@@ -38,7 +46,7 @@ class Matrix:
                 n_rows = self._files[0][1][0]
                 if self._files[0][1] != (n_rows, n_columns):
                     raise ValueError(f"shape {self._files[0][1]}")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise InfrastructureError(
                 f"{folder} is not a matrix of {n_columns} columns ({error}); remove its folder and try again"
             ) from None
@@ -50,6 +58,8 @@ class Matrix:
             path, _, dtype, offset = self._files[0]
             values = _read(path, dtype, offset, start * self.shape[1], stop * self.shape[1])
             return values.reshape(stop - start, self.shape[1])
+        import scipy.sparse as sp
+
         low, high = int(self._indptr[start]), int(self._indptr[stop])
         data, indices = (_read(path, dtype, offset, low, high) for path, _, dtype, offset in self._files)
         indptr = self._indptr[start : stop + 1] - low
@@ -70,26 +80,47 @@ class Matrix:
 
     def rows(self, rows: np.ndarray[Any, Any]) -> sp.csr_matrix:
         """The given rows, in the given order, as float32 CSR; memory is that of the answer plus one run."""
+        import scipy.sparse as sp
+
         rows = np.asarray(rows, dtype=np.int64)
         if rows.size == 0:
             return sp.csr_matrix((0, self.shape[1]), dtype=np.float32)
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
-        breaks = np.flatnonzero(np.diff(ordered) != 1) + 1
-        parts = [
-            sp.csr_matrix(self.block(int(run[0]), int(run[-1]) + 1)) for run in np.split(ordered, breaks)
-        ]
-        stacked = parts[0] if len(parts) == 1 else sp.vstack(parts, format="csr")
+        runs = np.split(ordered, np.flatnonzero(np.diff(ordered) != 1) + 1)
+        if self.is_sparse:
+            stacked = self._gathered(ordered, runs)
+        else:
+            parts = [sp.csr_matrix(self.block(int(run[0]), int(run[-1]) + 1)) for run in runs]
+            stacked = sp.vstack(parts, format="csr")
+        if np.array_equal(rows, ordered):
+            return stacked
         return stacked[np.argsort(order, kind="stable")]
+
+    def _gathered(self, rows: np.ndarray[Any, Any], runs: Sequence[np.ndarray[Any, Any]]) -> sp.csr_matrix:
+        """Sorted ``rows``, read run by run into place: many short runs would need twice their memory."""
+        import scipy.sparse as sp
+
+        indptr = np.concatenate([[0], np.cumsum(self._indptr[rows + 1] - self._indptr[rows])])
+        parts = [np.empty(indptr[-1], dtype) for _, _, dtype, _ in self._files]
+        filled = 0
+        for run in runs:
+            low, high = int(self._indptr[run[0]]), int(self._indptr[run[-1] + 1])
+            for part, (path, _, dtype, offset) in zip(parts, self._files, strict=True):
+                part[filled : filled + high - low] = _read(path, dtype, offset, low, high)
+            filled += high - low
+        return sp.csr_matrix((*parts, indptr), shape=(len(rows), self.shape[1]))
 
     def group_sums(
         self, groups: np.ndarray[Any, Any], n_groups: int
     ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Sum rows by group in one pass: float64 sums ``(n_groups, n_columns)`` and int64 counts ``(n_groups,)``.
+        """Sum rows by group in one pass: float64 sums ``(n_groups, n_columns)`` and counts ``(n_groups,)``.
 
         ``groups`` holds one group index per row; rows of a negative group are left out. Summation is in row
         order and single-threaded, so the bits depend on nothing but the matrix.
         """
+        import scipy.sparse as sp
+
         sums = np.zeros((n_groups, self.shape[1]))
         for start, stop, block in self.blocks():
             rows = np.flatnonzero(groups[start:stop] >= 0)
@@ -99,8 +130,13 @@ class Matrix:
             members = sp.csr_matrix(
                 (np.ones(rows.size), (local, rows)), shape=(len(present), stop - start), dtype=np.float64
             )
-            total = members @ block.astype(np.float64)
-            sums[present] += total.toarray() if sp.issparse(total) else total
+            block = block.astype(np.float64)
+            # A block of shuffled cells has nearly all groups: their partial sums would be as large as sums.
+            for low in range(0, len(present), GROUPS_AT_A_TIME):
+                part = slice(low, low + GROUPS_AT_A_TIME)
+                total = members[part] @ block
+                sums[present[part]] += total.toarray() if sp.issparse(total) else total
+            del block  # or it would be held while the next one is read
         return sums, np.bincount(groups[groups >= 0], minlength=n_groups)
 
 
@@ -127,15 +163,17 @@ class MatrixWriter:
     def append(self, block: sp.csr_matrix | np.ndarray[Any, Any]) -> None:
         """Append rows; columns of a sparse block are sorted and must be unique."""
         if self._sparse:
+            import scipy.sparse as sp
+
             block = sp.csr_matrix(block)
             block.sort_indices()
-            np.ascontiguousarray(block.data, dtype=np.float32).tofile(self._streams[0])
-            np.ascontiguousarray(block.indices, dtype=np.int32).tofile(self._streams[1])
+            self._streams[0].write(np.ascontiguousarray(block.data, dtype=np.float32).data)
+            self._streams[1].write(np.ascontiguousarray(block.indices, dtype=np.int32).data)
             self._indptr.append(block.indptr[1:].astype(np.int64) + self._n_values)
             self._n_values += block.nnz
         else:
             dense = block if isinstance(block, np.ndarray) else block.toarray()
-            np.ascontiguousarray(dense, dtype=np.float32).tofile(self._streams[0])
+            self._streams[0].write(np.ascontiguousarray(dense, dtype=np.float32).data)
             self._n_values += dense.size
         self._n_rows += block.shape[0]
 
@@ -144,25 +182,26 @@ class MatrixWriter:
     ) -> None:
         try:
             if kind is None:
-                shapes = [(self._n_values,)] * 2 if self._sparse else [(self._n_rows, self._n_columns)]
-                for stream, shape, dtype in zip(self._streams, shapes, (np.float32, np.int32), strict=False):
-                    stream.seek(0)
-                    stream.write(_header_bytes(shape, np.dtype(dtype)))
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                if self._sparse:
-                    with (self._partial / "indptr.npy").open("wb") as stream:
-                        np.save(stream, np.concatenate(self._indptr), allow_pickle=False)
-                        os.fsync(stream.fileno())
+                self._finish()
+                self._partial.rename(self._folder)
         finally:
             for stream in self._streams:
-                stream.close()
-        if kind is None:
-            self._partial.rename(self._folder)
-        else:
-            for file in self._partial.iterdir():
-                file.unlink()
-            self._partial.rmdir()
+                with contextlib.suppress(OSError):  # what a full disk does not take, after that was said
+                    stream.close()
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _finish(self) -> None:
+        shapes = [(self._n_values,)] * 2 if self._sparse else [(self._n_rows, self._n_columns)]
+        for stream, shape, dtype in zip(self._streams, shapes, (np.float32, np.int32), strict=False):
+            stream.seek(0)
+            stream.write(_header_bytes(shape, np.dtype(dtype)))
+            stream.flush()
+            os.fsync(stream.fileno())
+        if self._sparse:
+            with (self._partial / "indptr.npy").open("wb") as stream:
+                np.save(stream, np.concatenate(self._indptr), allow_pickle=False)
+                stream.flush()
+                os.fsync(stream.fileno())
 
 
 def write_matrix(

@@ -48,12 +48,11 @@ def load_yaml(path: Path, schema: str) -> dict[str, Any]:
         raise ConfigurationError(f"{path} is not UTF-8 text; save it as UTF-8") from None
     try:
         document = yaml.load(text, Loader=_StrictLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(
-            f"{path}{line}: not valid YAML: {error.problem}; correct that line"
-        ) from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise ConfigurationError(f"{path}{line}: not valid YAML: {problem}; correct that line") from None
     check(document, schema, str(path), text)
     assert isinstance(document, dict)
     return document
@@ -65,6 +64,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is not a text", problem_mark=key_node.start_mark)
             if key_node.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key {key_node.value!r} is given twice", problem_mark=key_node.start_mark

@@ -21,7 +21,6 @@ import numpy as np
 
 from lanner import schemas
 from lanner.errors import InfrastructureError
-from lanner.h5ad.staged import write_train
 from lanner.matrix import Matrix
 from lanner.records import COMBINATION, CONTROL, Limits, Request, Split, sha256_json
 from lanner.store import disk_error, read_json, write_bytes, write_json
@@ -201,6 +200,8 @@ def _columns(dataset: Dataset) -> dict[str, Any]:
 
 
 def _write_train(dataset: Dataset, split: Split, path: Path) -> None:
+    from lanner.h5ad.staged import write_train  # brings scipy, which a staged split does without
+
     rows = train_rows(dataset, split, control_halves(dataset, split))
     columns = ["perturbation", *dataset.entry.context_columns]
     columns += [name for name in ("dose", "batch") if name in dataset.obs]
@@ -218,4 +219,6 @@ def _selected(matrix: Matrix, rows: np.ndarray[Any, Any]) -> Iterator[Any]:
     for start, stop, block in matrix.blocks():
         inside = rows[np.searchsorted(rows, start) : np.searchsorted(rows, stop)] - start
         if inside.size:
-            yield block[inside]
+            block = block[inside]
+            yield block
+        del block  # or it would be held while the next one is read

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def cut_matrices(draw: st.DrawFn) -> tuple[Array, list[int], bool]:
 
 
 def written(folder: Path, X: Array, cuts: list[int], sparse: bool) -> Matrix:
-    parts = (X[start:stop] for start, stop in zip(cuts, cuts[1:], strict=False))
+    parts = (X[start:stop] for start, stop in pairwise(cuts))
     blocks: Iterator[Any] = (sp.csr_matrix(part) if sparse else part for part in parts)
     return write_matrix(folder / "X", X.shape[1], blocks, sparse=sparse)
 
@@ -127,7 +128,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path, sparse: bool) -> Non
 
 @pytest.mark.parametrize("sparse", [True, False])
 def test_a_full_disk_leaves_nothing(small_disk: Path, sparse: bool) -> None:
-    with pytest.raises(OSError), MatrixWriter(small_disk / "X", 1000, sparse=sparse) as writer:  # noqa: PT011
+    with pytest.raises(OSError), MatrixWriter(small_disk / "X", 1000, sparse=sparse) as writer:
         for _ in range(20):
             writer.append(np.ones((100, 1000), np.float32))
     assert list(small_disk.iterdir()) == []
@@ -136,7 +137,7 @@ def test_a_full_disk_leaves_nothing(small_disk: Path, sparse: bool) -> None:
 @pytest.mark.parametrize("sparse", [True, False])
 def test_a_disk_that_fills_with_the_last_bytes_leaves_nothing(small_disk: Path, sparse: bool) -> None:
     (small_disk / "filler").write_bytes(bytes((1 << 20) - (1 << 13)))
-    with pytest.raises(OSError), MatrixWriter(small_disk / "X", 10, sparse=sparse) as writer:  # noqa: PT011
+    with pytest.raises(OSError), MatrixWriter(small_disk / "X", 10, sparse=sparse) as writer:
         for _ in range(500):
             writer.append(np.ones((1, 10), np.float32))
     assert [path.name for path in small_disk.iterdir()] == ["filler"]

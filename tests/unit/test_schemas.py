@@ -67,13 +67,12 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         ("a: *b\n", r", line 1: not valid YAML"),
         ("", r"None is not of type 'object'"),
         ("- a\n", r"is not of type 'object'"),
+        ("1: a\n", r", line 1: 1: Additional properties"),
         (b"name: \xff\n", r"is not UTF-8 text"),
         ("name: !!python/object/apply:os.system [true]\n", r", line 1: not valid YAML"),
     ],
 )
-def test_what_is_no_yaml_document_is_said_with_its_line(
-    tmp_path: Path, text: str | bytes, says: str
-) -> None:
+def test_what_is_no_yaml_document_is_said_with_its_line(tmp_path: Path, text: str | bytes, says: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"board\.yaml.*{says}"):
         load_yaml(write(tmp_path, text), "leaderboard")
 
