@@ -74,6 +74,7 @@ class MemoryTruth:
         self.control_a = np.stack([mean(self._controls[k][0]) for k in range(len(self.contexts))])
         self.control_b = np.stack([mean(self._controls[k][1]) for k in range(len(self.contexts))])
         self.full = np.stack([mean(cells) for cells in self._cells])
+        self._train = train
         self.train_mean, self.train_mean_cells = self._train_means(train)
         self.pca = self._pca(train) if with_pca and kind == "cells" else None
 
@@ -85,6 +86,48 @@ class MemoryTruth:
 
     def control_cells(self, k: int, part: str) -> sp.csr_matrix:
         return self._controls[k][part == "b"]
+
+    def train_cells(self, k: int) -> sp.csr_matrix:
+        inside = [cells for condition, cells in self._train.items() if self._is_in(condition, k)]
+        cells = inside or list(self._train.values())
+        return sp.csr_matrix(sp.vstack(cells), dtype=np.float32) if self.kind == "cells" else self._none()
+
+    def train_centroids(self, k: int) -> tuple[Array, Array]:
+        inside = [condition for condition in self._train if self._is_in(condition, k)]
+        profiles = [mean(self._train[condition]) for condition in inside]
+        targets = [[gene in condition.targets for gene in self.genes] for condition in inside]
+        shape = (len(inside), len(self.genes))
+        return np.array(profiles).reshape(shape), np.array(targets, dtype=bool).reshape(shape)
+
+    def others(self, i: int) -> tuple[Array, Array] | None:
+        own = self.requests[i].condition
+        others = [
+            cells
+            for condition, cells in self._train.items()
+            if self._is_in(condition, int(self.context_of[i])) and condition.perturbation != own.perturbation
+        ]
+        if len(others) < 5 or self.kind != "cells":
+            return None
+        cells = sp.vstack(others).toarray().astype(float)
+        return cells.mean(axis=0), cells.var(axis=0, ddof=1)
+
+    def additive(self, i: int) -> tuple[Array, Array] | None:
+        k = int(self.context_of[i])
+        singles = {c.perturbation: cells for c, cells in self._train.items() if self._is_in(c, k)}
+        pair = [singles.get(name) for name in self.requests[i].condition.perturbation.split("+")]
+        if len(pair) != 2 or pair[0] is None or pair[1] is None:
+            return None
+        dense = [cells.toarray().astype(float) for cells in pair if cells is not None]
+        profile = sum(cells.mean(axis=0) for cells in dense) - self.control_a[k]
+        if self.kind != "cells":
+            return profile, np.full(len(self.genes), np.nan)
+        return profile, np.sum([cells.var(axis=0, ddof=1) / len(cells) for cells in dense], axis=0)
+
+    def _is_in(self, condition: Condition, k: int) -> bool:
+        return condition.context_id == self.contexts[k]
+
+    def _none(self) -> sp.csr_matrix:
+        return sp.csr_matrix((0, len(self.genes)), dtype=np.float32)
 
     def _train_means(self, train: dict[Condition, sp.csr_matrix]) -> tuple[Array, Array]:
         equal, weighted = [], []
@@ -126,10 +169,14 @@ def simulate(
     base = generator.gamma(1.0, 2.0, n_genes) + 0.05
     effects = generator.normal(0, strength, (n_genes, n_genes)) * (generator.random((n_genes, n_genes)) < 0.1)
     effects[np.arange(n_genes), np.arange(n_genes)] = -2.0
+    interactions = effects[::-1] * (2.0 if doubles else 0.0)
 
     def draw(targets: tuple[int, ...], n: int, context: int) -> sp.csr_matrix:
         log_rate = (
-            np.log(base) + effects[list(targets)].sum(axis=0) + 0.3 * context * np.cos(np.arange(n_genes))
+            np.log(base)
+            + effects[list(targets)].sum(axis=0)
+            + (len(targets) > 1) * interactions[sum(targets) % n_genes]
+            + 0.3 * context * np.cos(np.arange(n_genes))
         )
         counts = generator.poisson(np.exp(log_rate), (n, n_genes)).astype(float)
         total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -146,6 +193,9 @@ def simulate(
         controls[f"c{context}"] = draw((), n_controls, context)
         for c in range(n_conditions):
             targets = (c, c + 1) if doubles else (c,)
+            if doubles:
+                for single in (c, c + 1):
+                    train[condition((single,), context)] = draw((single,), n_cells, context)
             test[condition(targets, context)] = draw(targets, n_cells, context)
             train[condition((n_genes - 1 - c,), context)] = draw((n_genes - 1 - c,), n_cells + 3 * c, context)
     return MemoryTruth(genes=genes, test=test, train=train, controls=controls, seed=seed, **options)

@@ -12,30 +12,31 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from lanner.errors import InfrastructureError
 from lanner.matrix import Matrix, MatrixWriter
 from lanner.records import Condition, ControlPolicy, Request, Split, derived_seed
+from lanner.references import write_references
 from lanner.store import disk_error, write_json
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
+
     from lanner.datasets import Dataset
 
 Array = np.ndarray[Any, Any]
 
-FORMAT = "lanner-truth/1"
+FORMAT = "lanner-truth/2"
 HALVINGS = 20
 """R of metrics.md section 1: saved halvings of each held-out condition's cells."""
-PCA_COMPONENTS = 50
-PCA_CELLS = 10_000
-"""Train cells the PCA is fitted on; a seeded subset where there are more, so that memory is bounded."""
-TEST, CONTROL_A, CONTROL_B = 0, 1, 2
+TRAIN_CELLS = 2_000
+"""Train perturbed cells kept of each context, a seeded subset of more: a bound draws from them."""
+TEST, CONTROL_A, CONTROL_B, TRAIN = 0, 1, 2, 3
 
 
 class Truth:
@@ -89,10 +90,20 @@ class Truth:
             self.train_mean_cells: Array = arrays["train_mean_cells"]
             self.full: Array = arrays["full"]
             self.pca = (arrays["pca_mean"], arrays["pca_components"]) if "pca_mean" in arrays else None
+            self._others, self._additive = (
+                _Indexed(arrays[f"{name}_of"], arrays[f"{name}_mean"], arrays[f"{name}_variance"])
+                for name in ("others", "additive")
+            )
+            self._train_context: Array = arrays["train_context"]
+            self._train_targets: Array = arrays["train_targets"]
         with np.load(folder / "layout.npz", allow_pickle=False) as arrays:
             self._part: Array = arrays["part"]
             self._owner: Array = arrays["owner"]
             self._half: Array = arrays["half"]
+            self._train_cells: Array = arrays["train_cells"]
+            self._train_owner: Array = arrays["train_owner"]
+        if not (folder / "train_centroids.npy").is_file():
+            raise ValueError("train_centroids.npy is missing")
         self._matrix = Matrix(folder / "cells", len(self.genes))
 
     def cells(self, i: int) -> sp.csr_matrix:
@@ -108,8 +119,49 @@ class Truth:
         wanted = CONTROL_A if part == "a" or self.shared_control[k] else CONTROL_B
         return self._matrix.rows(self._rows(wanted, k))
 
+    def train_cells(self, k: int) -> sp.csr_matrix:
+        """At most TRAIN_CELLS train perturbed cells of context ``k``, of all contexts where it has none."""
+        return self._matrix.rows(self._train_cells[self._train_owner == k])
+
+    def train_centroids(self, k: int) -> tuple[Array, Array]:
+        """Centroids of the train perturbations of context ``k`` and their targets, bool; ``(T, n_genes)``."""
+        file = self.folder / "train_centroids.npy"
+        rows = np.flatnonzero(self._train_context == k)
+        centroids = np.load(file, mmap_mode="r", allow_pickle=False)[rows] if rows.size else np.zeros((0, 0))
+        targets = np.zeros((rows.size, len(self.genes)), dtype=bool)
+        mine = self._train_targets[np.isin(self._train_targets[:, 0], rows)]
+        targets[np.searchsorted(rows, mine[:, 0]), mine[:, 1]] = True
+        return np.asarray(centroids).reshape(rows.size, len(self.genes)), targets
+
+    def others(self, i: int) -> tuple[Array, Array] | None:
+        """Mean and variance ``(n_genes,)`` of the train perturbed cells of the context of request ``i``.
+
+        Without those of its own perturbation; None with fewer than 5 other perturbations, and for profiles.
+        """
+        return self._others[i]
+
+    def additive(self, i: int) -> tuple[Array, Array] | None:
+        """What the train singles of a double add up to from controls A, and the variance of their two means.
+
+        ``(n_genes,)`` each, the variance NaN for profiles; None where a single is not in train.
+        """
+        return self._additive[i]
+
     def _rows(self, part: int, owner: int) -> Array:
         return np.flatnonzero((self._part == part) & (self._owner == owner))
+
+
+@dataclass(frozen=True)
+class _Indexed:
+    """Pairs of profiles that requests share: ``of`` ``(C,)`` points to them, -1 where there is none."""
+
+    of: Array
+    first: Array
+    second: Array
+
+    def __getitem__(self, i: int) -> tuple[Array, Array] | None:
+        place = int(self.of[i])
+        return None if place < 0 else (self.first[place], self.second[place])
 
 
 def requests_of(split: Split, conditions: Mapping[str, Condition]) -> tuple[Request, ...]:
@@ -157,6 +209,9 @@ def seal(
 ) -> Truth:
     """Open the sealed truth of a dataset and split, building it first where it is absent."""
     folder = home / "truth" / split.sha256
+    if _is_outdated(folder):
+        talk(f"the truth of {dataset.entry.id}, {split.id} is of an older Lanner and is built again")
+        shutil.rmtree(folder, ignore_errors=True)
     if not (folder / "truth.json").exists():
         talk(f"sealing the truth of {dataset.entry.id}, {split.id}")
         partial = folder.with_name(f".{split.sha256[:16]}.{os.getpid()}.partial")
@@ -184,7 +239,7 @@ def _write(dataset: Dataset, split: Split, task: str, folder: Path) -> None:
     contexts = sorted({request.condition.context_id for request in requests})
     halves = control_halves(dataset, split)
     shared = [split.controls.get(context) is not ControlPolicy.HALVED for context in contexts]
-    _write_references(dataset, split, requests, contexts, halves, folder)
+    write_references(dataset, split, requests, contexts, halves, train_rows(dataset, split, halves), folder)
 
     part = np.full(len(dataset.obs), -1, dtype=np.int8)
     owner = np.full(len(dataset.obs), -1, dtype=np.int32)
@@ -205,6 +260,9 @@ def _write(dataset: Dataset, split: Split, task: str, folder: Path) -> None:
         part[b], owner[b] = CONTROL_B, k
         part[a], owner[a] = CONTROL_A, k  # shared controls are stored once, as A
 
+    samples = _train_samples(dataset, split, contexts)
+    for rows in samples:
+        part[rows[part[rows] < 0]] = TRAIN
     kept = np.flatnonzero(part >= 0)
     source = dataset.X()
     with MatrixWriter(folder / "cells", len(dataset.genes), sparse=source.is_sparse) as writer:
@@ -212,7 +270,15 @@ def _write(dataset: Dataset, split: Split, task: str, folder: Path) -> None:
             rows = kept[np.searchsorted(kept, start) : np.searchsorted(kept, stop)] - start
             if rows.size:
                 writer.append(block[rows])
-    np.savez(folder / "layout.npz", part=part[kept], owner=owner[kept], half=half[:, kept])
+            del block  # or it would be held while the next one is read
+    np.savez(
+        folder / "layout.npz",
+        part=part[kept],
+        owner=owner[kept],
+        half=half[:, kept],
+        train_cells=np.searchsorted(kept, np.concatenate(samples)),
+        train_owner=np.repeat(np.arange(len(samples)), [rows.size for rows in samples]),
+    )
     write_json(
         folder / "truth.json",
         {
@@ -233,6 +299,37 @@ def _write(dataset: Dataset, split: Split, task: str, folder: Path) -> None:
     )
 
 
+def _train_samples(dataset: Dataset, split: Split, contexts: list[str]) -> list[Array]:
+    """At most TRAIN_CELLS rows of train perturbed cells for each context, or of all where it has none.
+
+    Chosen among cells ordered by name, by the split's seed, so that row order does not matter.
+    """
+    if dataset.entry.kind != "cells":
+        return [np.zeros(0, dtype=np.int64) for _ in contexts]
+    names = dataset.obs.index.to_numpy(dtype=str)
+    is_train = dataset.obs["condition"].isin(split.train).to_numpy()
+    of_cell = dataset.obs["context"].to_numpy(dtype=str)
+    samples = []
+    for context in contexts:
+        rows = np.flatnonzero(is_train & (of_cell == context))
+        rows = rows if rows.size else np.flatnonzero(is_train)
+        if rows.size > TRAIN_CELLS:
+            rows = rows[np.argsort(names[rows], kind="stable")]
+            generator = np.random.default_rng(derived_seed(f"{split.sha256}/{context}", "train cells"))
+            rows = np.sort(generator.choice(rows, TRAIN_CELLS, replace=False))
+        samples.append(rows)
+    return samples
+
+
+def _is_outdated(folder: Path) -> bool:
+    """Whether a truth was sealed in an older format; what else is wrong with it ``Truth`` will say."""
+    try:
+        found = json.loads((folder / "truth.json").read_text(encoding="utf-8"))["format"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return str(found).startswith("lanner-truth/") and found != FORMAT
+
+
 def _halvings(dataset: Dataset, split: Split, request_of: Array) -> Array:
     """Bool ``(HALVINGS, n_cells)``: a random half of each request's cells, seeded by the split."""
     names = dataset.obs.index.to_numpy(dtype=str)
@@ -244,73 +341,6 @@ def _halvings(dataset: Dataset, split: Split, request_of: Array) -> Array:
         for r in range(HALVINGS):
             half[r, generator.permutation(rows)[: len(rows) // 2]] = True
     return half
-
-
-def _write_references(
-    dataset: Dataset,
-    split: Split,
-    requests: tuple[Request, ...],
-    contexts: list[str],
-    halves: Mapping[str, tuple[Array, Array]],
-    folder: Path,
-) -> None:
-    """One pass over X: centroids of train and test conditions and of both control halves."""
-    obs = dataset.obs
-    names = [*split.train, *split.test]
-    group_of = {name: g for g, name in enumerate(names)}
-    groups = obs["condition"].map(group_of).fillna(-1).to_numpy(dtype=np.int64)
-    if "replicate" in obs:
-        groups[obs["replicate"].to_numpy(dtype=str) != "all"] = -1
-    offset = len(names)
-    for k, context in enumerate(contexts):
-        a, b = halves[context]
-        groups[b] = offset + 2 * k + 1
-        groups[a] = offset + 2 * k
-    sums, counts = dataset.X().group_sums(groups, offset + 2 * len(contexts))
-    means = sums / np.maximum(counts, 1)[:, None]
-    n_train = len(split.train)
-    control_a, control_b = means[offset::2], means[offset + 1 :: 2].copy()
-    for k, context in enumerate(contexts):
-        if split.controls.get(context) is not ControlPolicy.HALVED:
-            control_b[k] = control_a[k]
-
-    context_of = {condition.id: condition.context_id for condition in dataset.conditions}
-    train_contexts = np.array([context_of[name] for name in split.train])
-    train_mean = np.empty((len(contexts), len(dataset.genes)))
-    train_mean_cells = np.empty_like(train_mean)
-    for k, context in enumerate(contexts):
-        inside = np.flatnonzero(train_contexts == context)
-        if inside.size == 0:
-            inside = np.arange(n_train)
-        train_mean[k] = means[inside].mean(axis=0)
-        train_mean_cells[k] = sums[inside].sum(axis=0) / counts[inside].sum()
-    arrays = {
-        "control_a": control_a,
-        "control_b": control_b,
-        "train_mean": train_mean,
-        "train_mean_cells": train_mean_cells,
-        "full": means[n_train:offset],
-    }
-    if dataset.entry.kind == "cells":
-        rows = train_rows(dataset, split, halves)
-        arrays["pca_mean"], arrays["pca_components"] = _pca(dataset, split, rows)
-    np.savez(folder / "references.npz", **arrays)
-
-
-def _pca(dataset: Dataset, split: Split, rows: Array) -> tuple[Array, Array]:
-    """Mean ``(n_genes,)`` and components ``(<= 50, n_genes)`` of at most PCA_CELLS train cells, by ARPACK."""
-    from sklearn.decomposition import PCA
-    from threadpoolctl import threadpool_limits
-
-    generator = np.random.default_rng(derived_seed(split.sha256, "pca"))
-    if len(rows) > PCA_CELLS:
-        rows = np.sort(generator.choice(rows, PCA_CELLS, replace=False))
-    n_components = min(PCA_COMPONENTS, len(rows) - 1, len(dataset.genes) - 1)
-    cells = dataset.X().rows(rows).astype(np.float64)
-    with threadpool_limits(1):  # one thread: the bits must not depend on how many there are
-        pca = PCA(n_components, svd_solver="arpack", random_state=int(generator.integers(2**31)))
-        pca.fit(cells)
-    return pca.mean_, pca.components_
 
 
 def _condition(document: Mapping[str, Any]) -> Condition:

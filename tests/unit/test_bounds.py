@@ -22,6 +22,7 @@ def test_there_is_one_anchor_and_it_is_positive():
     assert BOUNDS[anchors[0]].kind == "positive"
     assert {name for name in BOUNDS if BOUNDS[name].kind == "negative"} == {
         "no-change",
+        "shuffled-cells",
         "train-mean",
         "train-mean-cells",
     }

@@ -263,7 +263,8 @@ def prepare(sources, parameters, output):
     rows.append(np.zeros(5))
     obs = pd.DataFrame({"p": labels + ["ctrl"], "replicate": replicates + ["all"], "line": "x"})
     obs.index = obs.index.astype(str)
-    anndata.AnnData(np.array(rows, "f4"), obs=obs, var=pd.DataFrame(index=a["genes"].astype(str))).write_h5ad(output)
+    var = pd.DataFrame(index=a["genes"].astype(str))
+    anndata.AnnData(np.array(rows, "f4"), obs=obs, var=var).write_h5ad(output)
 """
     settings = Settings(home=folder / "home")
     fields = document(

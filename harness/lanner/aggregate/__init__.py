@@ -14,7 +14,7 @@ import numpy as np
 from lanner.aggregate.intervals import MIN_CONDITIONS, Estimate, Resampling, clopper_pearson_lower, interval
 from lanner.aggregate.pooling import Pooled, Scored, pool, unscored
 from lanner.bounds import BOUNDS
-from lanner.metrics import METRICS
+from lanner.metrics import METRICS, Card
 
 __all__ = ["Scored", "aggregate", "unscored"]
 
@@ -68,7 +68,7 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         "sd_seeds": _number(pooled.sd_seeds) if complete else None,
         "negative": {name: _mean(column) for name, column in pooled.negative.items()},
         "positive": {name: _mean(column) for name, column in pooled.positive.items()},
-        **_skill(values, pooled, card.sign, resampling, complete=complete),
+        **_skill(values, pooled, card, resampling, complete=complete),
         **_informative(pooled),
         "difference_to_train_mean": _difference(values, pooled, resampling, complete=complete),
         "chance": _mean(pooled.chance),
@@ -79,7 +79,7 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
 
 
 def _skill(
-    values: Array, pooled: Pooled, sign: int, resampling: Resampling, *, complete: bool
+    values: Array, pooled: Pooled, card: Card, resampling: Resampling, *, complete: bool
 ) -> dict[str, Any]:
     """Share of the way from the best negative to the positive bound: a ratio of means, not clipped."""
     anchor = next((name for name in pooled.positive if BOUNDS[name].anchors), None)
@@ -89,6 +89,8 @@ def _skill(
     reason = None
     if not complete:
         reason = "no value"
+    elif card.better == "neither":
+        reason = "it describes the truth"
     elif not paired.any():
         reason = "no positive bound"
     elif not negatives:
@@ -98,7 +100,7 @@ def _skill(
     if reason:
         return {"skill": None, "skill_interval": None, "skill_reason": reason}
 
-    columns = sign * np.stack([values, positive, *negatives], axis=1)[paired]
+    columns = card.merit(np.stack([values, positive, *negatives], axis=1)[paired])
     resampling = resampling.subset(paired)
 
     def means(data: Array) -> tuple[Array, Array]:

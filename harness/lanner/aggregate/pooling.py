@@ -97,8 +97,9 @@ def _run_table(run: Scored) -> pd.DataFrame:
     table["bds"] = np.nan
     for name, frame in bounds.items():
         table[name] = frame["value"].astype(np.float64)
-        if BOUNDS[name].kind == "negative":
-            table[name] = table[name].fillna(table["chance"])
+        if BOUNDS[name].kind == "negative":  # one that does not exist here stands nowhere, not at chance
+            exists = frame["status"] != "not_applicable"
+            table[name] = table[name].fillna(table["chance"].where(exists))
         elif BOUNDS[name].anchors:
             table["bds"] = frame["bds"].astype(np.float64)
     table["filled"] = _filled(table, [name for name in bounds if BOUNDS[name].kind == "negative"])
@@ -109,10 +110,19 @@ def _run_table(run: Scored) -> pd.DataFrame:
 
 def _filled(table: pd.DataFrame, negatives: Sequence[str]) -> pd.Series:
     """Values with every gap at the worst of chance and the condition's negatives, else of any condition's."""
-    sign = table.index.get_level_values("metric").map(lambda name: METRICS[name].card.sign).to_numpy()
-    worst = table[["chance", *negatives]].mul(sign, axis=0).min(axis=1)
-    worst = worst.fillna(worst.groupby(level=_ROW).transform("min"))
-    return table["value"].fillna(worst * sign)
+    candidates = table[["chance", *negatives]].to_numpy(dtype=np.float64)
+    metrics = table.index.get_level_values("metric").to_numpy()
+    merit = np.full(candidates.shape, np.nan)
+    for name in np.unique(metrics):
+        merit[metrics == name] = METRICS[name].card.merit(candidates[metrics == name])
+    merit = np.where(np.isnan(merit), np.inf, merit)
+    row, worst = np.arange(len(table)), merit.argmin(axis=1)
+    of_row = pd.DataFrame({"value": candidates[row, worst], "merit": merit[row, worst]}, index=table.index)
+    # Rows of a metric and variant in order of merit: the first one is the worst of any condition.
+    ordered = of_row[np.isfinite(of_row["merit"])].sort_values("merit", kind="stable")
+    of_any = ordered.groupby(level=_ROW)["value"].first()
+    gaps = pd.Series(of_any.reindex(table.index.droplevel("condition")).to_numpy(), index=table.index)
+    return table["value"].fillna(of_row["value"]).fillna(gaps)
 
 
 def _pooled(

@@ -51,6 +51,18 @@ class SealedTruth(Protocol):
     def control_cells(self, k: int, part: str) -> sp.csr_matrix:
         """Controls ``a`` or ``b`` of context ``k``."""
 
+    def train_cells(self, k: int) -> sp.csr_matrix:
+        """A sample of the train perturbed cells of context ``k``, or else of all."""
+
+    def train_centroids(self, k: int) -> tuple[Array, Array]:
+        """Train centroids of context ``k`` and their targets."""
+
+    def others(self, i: int) -> tuple[Array, Array] | None:
+        """Mean and variance of the other train perturbed cells of the context of request ``i``."""
+
+    def additive(self, i: int) -> tuple[Array, Array] | None:
+        """What the train singles of a double add up to, and the variance of their means."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CellPool:

@@ -30,7 +30,17 @@ if TYPE_CHECKING:
 
     from lanner.metrics.population import Population
 
-__all__ = ["LABELS", "METRICS", "RESOLUTION", "Card", "Comparison", "Metric", "Values", "metric"]
+__all__ = [
+    "LABELS",
+    "METRICS",
+    "RESOLUTION",
+    "Card",
+    "Comparison",
+    "Metric",
+    "Statistics",
+    "Values",
+    "metric",
+]
 
 RESOLUTION = 64 * 2.0**-23
 """Relative size below which a difference of two profiles is float32 rounding: 64 units in the last place.
@@ -45,6 +55,7 @@ class Card:
 
     ``requires`` is what a prediction must give, ``requires_truth`` what the dataset must have. ``chance`` is
     a number, None (no chance value exists) or the name of a per-condition quantity the function returns.
+    ``better`` is higher, lower, nearest (to ``best``) or neither (information about the truth).
     ``min_cells`` counts cells of a truth part; ``min_conditions`` are needed for a place among primary
     metrics. ``labels`` names the rule of ``LABELS`` that decides which genes are positives.
     """
@@ -82,8 +93,17 @@ class Card:
 
     @property
     def sign(self) -> int:
-        """+1 where larger values are better, -1 where smaller ones are."""
+        """+1 where larger values are better, -1 where smaller ones (or distances to ``best``) are."""
         return 1 if self.better == "higher" else -1
+
+    def merit(self, values: Any) -> Any:
+        """Values turned so that larger is better; a ratio such as a slope loses by its distance to ``best``.
+
+        Information, which is neither better nor worse, is worth the same whatever its value.
+        """
+        if self.better == "nearest":
+            return -abs(values - self.best)
+        return 0 * values if self.better == "neither" else self.sign * values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +115,9 @@ class Comparison:
     ``train_reference`` (mean of train perturbation centroids) ``(1, n_genes)``. ``masked`` is bool
     ``(B, n_genes)``: the condition's own targets, all False in an unmasked variant. ``labels`` is bool
     ``(B, n_genes)`` where the card names a rule; ``n_cells`` ``(B,)`` counts the cells behind each truth
-    row. ``population`` holds cells and draws for population metrics.
+    row. ``population`` holds cells and draws for metrics that require cells, ``statistics`` what few ask
+    for, and ``train_candidates``, in retrieval, the train centroids of the context and their targets, both
+    ``(T, n_genes)``.
     """
 
     predicted: Tensor
@@ -107,6 +129,30 @@ class Comparison:
     n_cells: Tensor
     labels: Tensor | None = None
     population: Population | None = None
+    statistics: Statistics | None = None
+    train_candidates: Callable[[], tuple[Tensor, Tensor]] | None = None
+
+
+class Statistics(Protocol):
+    """What else the truth can tell; computed when a metric asks, once for all sources of a condition.
+
+    Rows are those of the comparison; everything is float64 on its device unless said otherwise.
+    """
+
+    def t_of_change(self) -> Tensor:
+        """``|t|`` of each truth part against the sealed controls, overestimated variance ``(B, n_genes)``."""
+
+    def t_of_other_half(self) -> Tensor | None:
+        """``|t|`` of the half *not* scored against the other train perturbed cells of the context.
+
+        ``(B, n_genes)``; of all cells for the full truth; None with fewer than 5 other perturbations.
+        """
+
+    def additive(self) -> tuple[Tensor, Tensor] | None:
+        """What the measured train singles of a double add up to, and the variance of (truth - that).
+
+        ``(1, n_genes)`` and ``(B, n_genes)``, the latter NaN for profiles; None where a single is missing.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lanner.metrics import RESOLUTION, Comparison, Values, metric
@@ -70,6 +71,11 @@ def de_auprc_zhu(comparison: Comparison) -> Values:
 
 
 def _auprc(comparison: Comparison, min_positives: int) -> Values:
+    return ranking(comparison, min_positives, davis_goadrich)
+
+
+def ranking(comparison: Comparison, min_positives: int, area: Callable[[Tensor, Tensor], Tensor]) -> Values:
+    """``area`` of the ungated score ``|p - a|`` and the labels; masked genes rank last and count as none."""
     assert comparison.labels is not None
     keep = ~comparison.masked
     labels = comparison.labels & keep
@@ -80,7 +86,7 @@ def _auprc(comparison: Comparison, min_positives: int) -> Values:
     score = score.masked_fill(~keep, -1.0)
     positives, kept = labels.sum(dim=-1), keep.sum(dim=-1)
     return Values(
-        values=davis_goadrich(score, labels),
+        values=area(score, labels),
         scorable=(positives >= min_positives)
         & (positives < kept)
         & (comparison.n_cells >= MIN_CELLS)
@@ -108,6 +114,21 @@ def davis_goadrich(scores: Tensor, labels: Tensor) -> Tensor:
     -------
     Area ``(B,)``, in [0, 1]; NaN without a positive. A constant score gives the prevalence.
     """
+    row, called, true, before_called, before_true, first = tied_blocks(scores, labels)
+    gained = true - before_true
+    k = (called - before_called) / gained.clamp_min(1.0)
+    bent = (before_true - before_called / k) / k * (called / before_called.clamp_min(1.0)).log()
+    area = gained / k + bent.masked_fill(first, 0.0)
+    area = area.masked_fill(gained == 0, 0.0)
+    return true.new_zeros(len(labels)).index_add_(0, row, area) / labels.sum(dim=-1)
+
+
+def tied_blocks(scores: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """Blocks of tied scores, from the highest, of all rows one after another.
+
+    Each ``(n_blocks,)``: row; genes called and positives among them when the block has been called; the same
+    two before it; and whether it is the first of its row. Shapes of the arguments as in ``davis_goadrich``.
+    """
     n_rows, n_genes = labels.shape
     ordered, order = scores.sort(dim=-1, descending=True, stable=True)
     found = labels.gather(1, order.expand(n_rows, n_genes)).cumsum(dim=-1).reshape(-1)
@@ -118,10 +139,14 @@ def davis_goadrich(scores: Tensor, labels: Tensor) -> Tensor:
     first = row.diff(prepend=row.new_full((1,), -1)) != 0
     before_true = true.roll(1).masked_fill(first, 0.0)
     before_called = called.roll(1).masked_fill(first, 0.0)
+    return row, called, true, before_called, before_true, first
 
-    gained = true - before_true
-    k = (called - before_called) / gained.clamp_min(1.0)
-    bent = (before_true - before_called / k) / k * (called / before_called.clamp_min(1.0)).log()
-    area = gained / k + bent.masked_fill(first, 0.0)
-    area = area.masked_fill(gained == 0, 0.0)
-    return true.new_zeros(n_rows).index_add_(0, row, area) / labels.sum(dim=-1)
+
+def adjusted(p: Tensor, n: Tensor) -> Tensor:
+    """Benjamini-Hochberg adjusted p ``(B, n_genes)`` of the n ``(B, 1)`` tests that are not at infinity."""
+    import torch
+
+    ordered, order = p.sort(dim=-1, stable=True)
+    rank = torch.arange(1, p.shape[-1] + 1, device=p.device, dtype=p.dtype)
+    least = (ordered * n / rank).flip(-1).cummin(dim=-1).values.flip(-1)
+    return torch.empty_like(p).scatter_(-1, order, least)

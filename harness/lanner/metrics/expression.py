@@ -39,6 +39,53 @@ def mse(comparison: Comparison) -> Values:
 
 
 @metric(
+    id="rmse",
+    title="RMSE",
+    level="centroid",
+    space="genes",
+    distance="root of the mean squared error",
+    better="lower",
+    best=0.0,
+    chance=None,
+    invariances=("the same gene-wise shift of prediction and truth",),
+    undefined="never for a finite prediction",
+    citation="doi:10.48550/arXiv.2408.10609",
+)
+def rmse(comparison: Comparison) -> Values:
+    r"""Root mean squared error of the predicted mean profile, over genes.
+
+    :math:`\sqrt{\mathrm{mse}}`, taken in each truth part before parts and conditions are averaged
+    (PerturBench, Wu et al. 2024).
+    """
+    squared = mse(comparison)
+    return Values(values=squared.values.sqrt(), scorable=squared.scorable)
+
+
+@metric(
+    id="mae",
+    title="MAE",
+    level="centroid",
+    space="genes",
+    distance="absolute error",
+    better="lower",
+    best=0.0,
+    chance=None,
+    invariances=("the same gene-wise shift of prediction and truth",),
+    undefined="never for a finite prediction",
+    citation="https://github.com/ArcInstitute/cell-eval",
+)
+def mae(comparison: Comparison) -> Values:
+    r"""Mean absolute error of the predicted mean profile, over genes.
+
+    :math:`|K|^{-1} \sum_{g \in K} |p_g - t_g|` over the unmasked genes :math:`K` (Virtual Cell Challenge).
+    """
+    keep = (~comparison.masked).double()
+    absolute = (comparison.predicted - comparison.truth).abs() * keep
+    values = absolute.sum(dim=-1) / keep.sum(dim=-1)
+    return Values(values=values, scorable=comparison.truth.isfinite().all(dim=-1))
+
+
+@metric(
     id="pearson_delta",
     title="Pearson Δ (control)",
     level="centroid",
@@ -58,7 +105,7 @@ def pearson_delta(comparison: Comparison) -> Values:
     :math:`r(p - a, t - b)` with the means :math:`a` of staged and :math:`b` of sealed controls, so that
     noise of one control sample is not shared by both sides.
     """
-    return _delta_correlation(comparison, comparison.predicted_reference, comparison.truth_reference)
+    return delta_correlation(comparison, comparison.predicted_reference, comparison.truth_reference)
 
 
 @metric(
@@ -80,11 +127,14 @@ def pearson_delta_train_mean(comparison: Comparison) -> Values:
 
     :math:`r(p - m, t - m)`: what all perturbations share is in :math:`m` and earns nothing (Systema).
     """
-    return _delta_correlation(comparison, comparison.train_reference, comparison.train_reference)
+    return delta_correlation(comparison, comparison.train_reference, comparison.train_reference)
 
 
-def _delta_correlation(comparison: Comparison, of_predicted: Tensor, of_truth: Tensor) -> Values:
-    keep = ~comparison.masked
+def delta_correlation(
+    comparison: Comparison, of_predicted: Tensor, of_truth: Tensor, chosen: Tensor | None = None
+) -> Values:
+    """Correlation of the changes from two references over unmasked genes, or the ``chosen`` among them."""
+    keep = ~comparison.masked if chosen is None else chosen & ~comparison.masked
     predicted, flat = centred(comparison.predicted, of_predicted, keep)
     true, constant = centred(comparison.truth, of_truth, keep)
     norms = predicted.norm(dim=-1) * true.norm(dim=-1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
 
 from lanner.metrics import Comparison, Values, metric
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     from torch import Tensor
 
 MIN_CELLS = 20
@@ -19,6 +21,15 @@ class CellSet(Protocol):
     def distances(self, other: Self, space: str, *, masked: bool) -> Tensor:
         """Euclidean distances ``(n, n_other)`` in space ``genes`` or ``pca``; zero from a cell to itself."""
 
+    def summaries(self, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, variance and share of zeros of drawn cells by gene, each ``(B, n_genes)``."""
+
+    def wasserstein(self, other: Self, own_draws: Tensor, other_draws: Tensor) -> Tensor:
+        """Exact 1-D Wasserstein distance of drawn cells by gene, ``(B, n_genes)``; equal numbers drawn."""
+
+    def tests(self, draws: Tensor, controls: sp.csr_matrix, part: str) -> tuple[Tensor, Tensor]:
+        """Change of the mean and Mann-Whitney p of drawn cells against controls, ``(B, n_genes)``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
@@ -27,7 +38,8 @@ class Population:
     ``truth_draws`` is float64 ``(B, n_truth)`` and ``predicted_draws`` ``(B, n_predicted)``: 1 where a cell
     is drawn. ``size`` ``(B,)`` is the number drawn from either; ``truth_size`` ``(B,)`` the number that the
     truth alone would allow. ``predicted`` may be ``truth`` itself: the duplicate. ``masked``: the
-    condition's own targets are equal in all cells.
+    condition's own targets are equal in all cells. ``controls`` gives staged and sealed controls in equal
+    number.
     """
 
     truth: CellSet
@@ -37,6 +49,7 @@ class Population:
     size: Tensor
     truth_size: Tensor
     masked: bool
+    controls: Callable[[], tuple[sp.csr_matrix, sp.csr_matrix]] | None = None
 
 
 @metric(

@@ -45,15 +45,60 @@ def pds_cosine(comparison: Comparison) -> Values:
     candidate = truth.isfinite().all(dim=-1)
     truth = truth.nan_to_num()
     own, other = pairwise_cosine(predicted.expand_as(truth), truth, keep)
+    moved = (truth * keep).square().sum(dim=-1) > 0
+    return normalised_rank(own, other, candidate, moved)
+
+
+@metric(
+    id="retrieval_transpose",
+    title="Retrieval by truth (cosine)",
+    level="retrieval",
+    space="genes, without the targets of the two conditions compared",
+    reference="mean of the train perturbation centroids, perturbation-equal",
+    distance="cosine",
+    estimator="1 - (rank - 1) / (N - 1)",
+    candidates="predictions for the requested conditions of the same context, an unanswered one standing at "
+    "the "
+    "train mean; N < 5 is undefined",
+    ties="mid-rank; distances within 1e-12 tie: one prediction for all conditions ties with itself",
+    better="higher",
+    best=1.0,
+    chance=0.5,
+    invariances=("scale of the predicted change",),
+    undefined="fewer than 5 candidates, or a true change of zero",
+    min_conditions=10,
+    tolerance=RESOLUTION,
+    citation="doi:10.48550/arXiv.2408.10609",
+)
+def retrieval_transpose(comparison: Comparison) -> Values:
+    r"""Normalised rank of the own prediction among all predictions, seen from the truth.
+
+    The rank metric of PerturBench turned to 1 = best: distances of :math:`t_i - m` to every :math:`p_j - m`,
+    each rival judged on the genes that are targets of neither.
+    """
+    mean, keep = comparison.train_reference, (~comparison.masked).double()
+    truth = _change(comparison.truth, mean)
+    candidate = truth.isfinite().all(dim=-1)
+    truth = truth.nan_to_num()
+    predicted = _change(comparison.predicted, mean).expand_as(truth)
+    own, other = pairwise_cosine(truth, predicted, keep)
+    moved = (truth * keep).square().sum(dim=-1) > 0
+    return normalised_rank(own, other, candidate, moved)
+
+
+def normalised_rank(own: Tensor, other: Tensor, candidate: Tensor, scorable: Tensor) -> Values:
+    """1 - (mid-rank - 1) / (N - 1) from similarities ``(N, N)`` of i with itself and with candidate j.
+
+    ``candidate`` and ``scorable`` are bool ``(N,)``: who can be ranked, and whom the truth lets be scored.
+    """
     ahead = (other > own + TIE).double() + 0.5 * ((other - own).abs() <= TIE).double()
     rivals = candidate.double().expand_as(ahead).clone().fill_diagonal_(0.0)
     n_rivals = rivals.sum(dim=-1)
     values = 1 - (ahead * rivals).sum(dim=-1) / n_rivals
     enough = n_rivals + 1 >= MIN_CANDIDATES
-    moved = (truth * keep).square().sum(dim=-1) > 0
     return Values(
         values=values,
-        scorable=candidate & enough & moved,
+        scorable=candidate & enough & scorable,
         unscorable=f"fewer than {MIN_CANDIDATES} candidates in the context, or a true change of zero",
     )
 

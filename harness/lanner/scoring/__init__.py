@@ -69,9 +69,15 @@ def score(
     ConfigurationError
         For a metric id nobody registered.
     """
-    source = Submitted(matrix=prediction.matrix, n_cells=prediction.n_cells, residual=prediction.residual)
+    answered = np.asarray(prediction.answered, dtype=bool)
+    source = Submitted(
+        matrix=prediction.matrix,
+        n_cells=prediction.n_cells,
+        residual=prediction.residual,
+        answered=answered,
+    )
     tables = evaluate(truth, {"": source}, [METRICS[name] for name in metrics], device)
-    return scores_frame(truth, tables, np.asarray(prediction.answered, dtype=bool))
+    return scores_frame(truth, tables, answered)
 
 
 def score_bounds(truth: SealedTruth, metrics: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:

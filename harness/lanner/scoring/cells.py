@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from torch import Tensor
+
+from lanner.metrics.de_labels import group_moments, mann_whitney
+from lanner.scoring.marginals import wasserstein
 
 Array = np.ndarray[Any, Any]
 Cells: TypeAlias = "sp.csr_matrix | np.ndarray[Any, Any]"
@@ -45,6 +50,7 @@ class CellSet:
         self._pca = pca
         self._scores: dict[bool, Tensor] = {}
         self._known: dict[tuple[CellSet, str, bool], Tensor] = {}
+        self._results: dict[tuple[Any, ...], tuple[Tensor, ...]] = {}
 
     def columns(self, columns: slice | Array) -> Tensor:
         """Some genes, dense float64 ``(n, len(columns))``."""
@@ -85,6 +91,50 @@ class CellSet:
             self._known[key] = squared.clamp_min_(0.0).sqrt_()
         return self._known[key]
 
+    def summaries(self, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean, unbiased variance and share of zeros of drawn cells by gene, each ``(B, n_genes)``."""
+        size = draws.sum(dim=1, keepdim=True)
+        parts = []
+        for block in self._blocks():
+            values = self.columns(block)
+            mean = draws @ values / size
+            squares = draws @ values.square() - size * mean.square()
+            parts.append((mean, squares.clamp_min(0.0) / (size - 1), draws @ (values == 0).double() / size))
+        mean, variance, zeros = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+        return mean, variance, zeros
+
+    def wasserstein(self, other: CellSet, own_draws: Tensor, other_draws: Tensor) -> Tensor:
+        """Exact 1-D Wasserstein distance of drawn cells by gene, ``(B, n_genes)``; computed on the CPU."""
+        draws = own_draws.cpu().numpy(), other_draws.cpu().numpy()
+
+        def compute() -> tuple[Tensor, ...]:
+            found = wasserstein(self.cells, other.cells, *draws)
+            return (torch.as_tensor(found, device=self.device),)
+
+        return self._remembered(("wasserstein", other, *map(_digest, draws)), compute)[0]
+
+    def tests(self, draws: Tensor, controls: sp.csr_matrix, part: str) -> tuple[Tensor, Tensor]:
+        """Change of the mean and Mann-Whitney p of drawn cells against controls, ``(B, n_genes)``."""
+        members = draws.cpu().numpy() > 0
+
+        def compute() -> tuple[Tensor, ...]:
+            cells = sp.csr_matrix(self.cells, dtype=np.float32)
+            _, p = mann_whitney(cells, members, controls)
+            everyone = np.ones((1, controls.shape[0]), dtype=bool)
+            change = group_moments(cells, members)[1] - group_moments(controls, everyone)[1]
+            return tuple(torch.as_tensor(array, device=self.device) for array in (change, p))
+
+        change, p = self._remembered(("tests", part, _digest(members)), compute)
+        return change, p
+
+    def _remembered(
+        self, key: tuple[Any, ...], compute: Callable[[], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        """A result of this condition: masked and unmasked variants, and several metrics, ask for the same."""
+        if key not in self._results:
+            self._results[key] = compute()
+        return self._results[key]
+
     def _squared(self, other: CellSet, space: str, *, masked: bool) -> Tensor:
         if space == "pca":
             return _squared_distances(self.scores(masked=masked), other.scores(masked=masked))
@@ -101,3 +151,8 @@ def _squared_distances(left: Tensor, right: Tensor) -> Tensor:
     """Squared Euclidean distances between rows, by Gram's trick in float64."""
     norms = left.square().sum(dim=1)[:, None] + right.square().sum(dim=1)[None, :]
     return norms - 2.0 * (left @ right.T)
+
+
+def _digest(draws: Array) -> bytes:
+    """What tells one set of draws from another."""
+    return hashlib.sha256(np.packbits(draws > 0).tobytes()).digest()

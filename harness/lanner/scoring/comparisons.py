@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lanner.bounds import SealedTruth
-from lanner.metrics import Comparison
+from lanner.metrics import Comparison, Statistics
 from lanner.metrics.population import Population
 
 Array = np.ndarray[Any, Any]
@@ -26,6 +27,8 @@ def compare(
     device: str,
     labels: Tensor | None = None,
     population: Population | None = None,
+    statistics: Statistics | None = None,
+    train_candidates: Callable[[], tuple[Tensor, Tensor]] | None = None,
 ) -> Comparison:
     """A comparison within context ``k``; shapes as ``Comparison`` states them."""
 
@@ -42,4 +45,6 @@ def compare(
         n_cells=tensor(n_cells),
         labels=labels,
         population=population,
+        statistics=statistics,
+        train_candidates=train_candidates,
     )

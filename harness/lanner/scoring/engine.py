@@ -25,6 +25,7 @@ from lanner.scoring.comparisons import compare
 from lanner.scoring.parts import ConditionParts
 from lanner.scoring.retrieval import score_retrieval
 from lanner.scoring.sources import RecentCells, Source
+from lanner.scoring.statistics import ConditionStatistics
 from lanner.scoring.tables import VARIANTS, Tables
 
 Array = np.ndarray[Any, Any]
@@ -83,7 +84,8 @@ def _score_condition(
     targets = np.flatnonzero(truth.targets[i])
     has_cells = truth.kind == "cells"
     metrics = [metric for metric in metrics if has_cells or metric.card.requires_truth != "cells"]
-    needs_cells = any(metric.card.level == "population" for metric in metrics)
+    needs_cells = any(metric.card.requires == "cells" for metric in metrics)
+    statistics = ConditionStatistics(truth, parts)
     truth_cells = CellSet(parts.cells, targets, truth.pca, device) if needs_cells else None
     for name, source in sources.items():
         centroid = source.centroid(truth, i, parts.members)
@@ -98,12 +100,14 @@ def _score_condition(
             predicted = centroid if len(centroid) == 1 else centroid[rows]
             if not np.isfinite(predicted).any():  # a duplicate of the full truth does not exist
                 continue
+            drawn = None
             for metric in metrics:
                 population = None
-                if metric.card.level == "population":
+                if metric.card.requires == "cells":
                     if pool is None or cells is None or truth_cells is None:
                         continue
-                    population = parts.population(truth_cells, cells, pool, full=full, masked=masked)
+                    drawn = drawn or parts.population(truth_cells, cells, pool, full=full, masked=masked)
+                    population = drawn
                 values = metric(
                     compare(
                         truth,
@@ -115,6 +119,7 @@ def _score_condition(
                         device=device,
                         labels=_part_labels(truth, parts, metric.card.labels, rows, device, kept_labels),
                         population=population,
+                        statistics=statistics.rows(rows, device),
                     )
                 )
                 if population is not None and full:
@@ -148,4 +153,5 @@ def _averaged(values: Values) -> Values:
         scorable=values.scorable.all(dim=0, keepdim=True),
         undefined=values.undefined,
         unscorable=values.unscorable,
+        chance=None if values.chance is None else values.chance.mean(dim=0, keepdim=True),
     )

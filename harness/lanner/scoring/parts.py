@@ -91,7 +91,16 @@ class ConditionParts:
             size=torch.as_tensor(size, device=device),
             truth_size=torch.as_tensor(largest, device=device),
             masked=masked,
+            controls=lambda: self._controls,
         )
+
+    @cached_property
+    def _controls(self) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """Staged and sealed controls of the context, the larger set cut to the size of the smaller."""
+        k = int(self.truth.context_of[self.i])
+        a, b = self.truth.control_cells(k, "a"), self.truth.control_cells(k, "b")
+        n = min(a.shape[0], b.shape[0])
+        return a[:n], b[:n]
 
     def _draw(self, allowed: Array, size: Array, purpose: str) -> Array:
         """Float64 ``(B, n)``: 1 for the first ``size`` allowed cells of a seeded order.

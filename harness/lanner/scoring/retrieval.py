@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from lanner.bounds import SealedTruth
 from lanner.metrics import Metric
@@ -26,6 +29,7 @@ def score_retrieval(
     """Put the values of every source, variant and part into ``tables``."""
     n_rows = tables.n_parts + 1
     for k in range(len(truth.contexts)):
+        seen = _seen(truth, k, device)
         conditions = np.flatnonzero(truth.context_of == k)
         per_row = 8 * len(conditions) * len(truth.genes) * (1 + len(sources))
         step = max(CHUNK_BYTES // max(per_row, 1), 1)
@@ -45,6 +49,7 @@ def score_retrieval(
                         tables,
                         source=name,
                         row=row,
+                        seen=seen,
                     )
 
 
@@ -60,6 +65,7 @@ def _score_row(
     *,
     source: str,
     row: int,
+    seen: Callable[[], tuple[Tensor, Tensor]],
 ) -> None:
     exists: Array = np.asarray(np.isfinite(predicted).all(axis=1))
     if not exists.any():
@@ -75,6 +81,7 @@ def _score_row(
             masked=truth.targets[conditions] & masked,
             n_cells=np.array([truth.requests[i].condition.n_cells for i in conditions]),
             device=device,
+            train_candidates=seen,
         )
         for metric in metrics:
             values = metric(comparison)
@@ -85,6 +92,17 @@ def _score_row(
                 row=0 if full else row,
                 exists=exists,
             )
+
+
+def _seen(truth: SealedTruth, k: int, device: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Train centroids of a context and their targets, read when a metric first asks for them."""
+
+    @cache
+    def read() -> tuple[Tensor, Tensor]:
+        centroids, targets = truth.train_centroids(k)
+        return torch.as_tensor(centroids, device=device), torch.as_tensor(targets, device=device)
+
+    return read
 
 
 def _centroids(

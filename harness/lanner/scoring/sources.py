@@ -21,6 +21,7 @@ class RecentCells:
         self.sealed = sealed
         self.cells = lru_cache(maxsize=1)(sealed.cells)
         self.control_cells = lru_cache(maxsize=2)(sealed.control_cells)
+        self.train_cells = lru_cache(maxsize=1)(sealed.train_cells)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.sealed, name)
@@ -38,14 +39,22 @@ class Source(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Submitted:
-    """A method's prediction, read one request at a time."""
+    """A method's prediction, read one request at a time.
+
+    A request that is not ``answered``, bool ``(C,)``, stands at the train mean: nobody sees its value, and as
+    a candidate in retrieval it is told from the others neither well nor badly.
+    """
 
     matrix: Matrix
     n_cells: int
     residual: str | None
+    answered: Array
 
     def centroid(self, truth: SealedTruth, i: int, members: Array) -> Array | None:
         """Mean of the request's rows, float64 ``(1, n_genes)``."""
+        if not self.answered[i]:
+            mean: Array = truth.train_mean[truth.context_of[i]][None, :]
+            return mean
         rows = self._rows(i)
         return np.asarray(rows.sum(axis=0, dtype=np.float64)).reshape(1, -1) / self.n_cells
 

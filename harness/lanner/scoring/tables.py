@@ -95,24 +95,29 @@ class Tables:
 
 def scores_frame(truth: SealedTruth, tables: Tables, answered: Array) -> pd.DataFrame:
     """The tidy frame of one prediction; ``answered`` is bool ``(C,)``."""
-    frames = [_frame(truth, key, table, answered) for key, table in tables.items.items()]
-    return pd.concat(frames, ignore_index=True)
+    return _joined([_columns(truth, key, table, answered) for key, table in tables.items.items()])
 
 
 def bounds_frame(truth: SealedTruth, tables: Tables) -> pd.DataFrame:
     """The tidy frame of all bounds, with ``bound``, ``kind`` and the share of parts won against negatives."""
     answered = np.ones(len(truth.requests), dtype=bool)
-    frames = []
+    parts = []
     for (source, metric, variant), table in tables.items.items():
-        frame = _frame(truth, (source, metric, variant), table, answered)
-        positive = BOUNDS[source].kind == "positive"
-        frame["bound"], frame["kind"] = source, BOUNDS[source].kind
-        frame["bds"] = _beaten(tables, (source, metric, variant)) if positive else np.nan
-        frames.append(frame)
-    return pd.concat(frames, ignore_index=True)
+        columns = _columns(truth, (source, metric, variant), table, answered)
+        n, kind = len(answered), BOUNDS[source].kind
+        columns["bound"], columns["kind"] = np.full(n, source, dtype=object), np.full(n, kind, dtype=object)
+        won = kind == "positive"
+        columns["bds"] = _beaten(tables, (source, metric, variant)) if won else np.full(n, np.nan)
+        parts.append(columns)
+    return _joined(parts)
 
 
-def _frame(truth: SealedTruth, key: Key, table: Table, answered: Array) -> pd.DataFrame:
+def _joined(parts: Sequence[dict[str, Array]]) -> pd.DataFrame:
+    """One frame of all parts; a frame each would take longer to make than the metrics to compute."""
+    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _columns(truth: SealedTruth, key: Key, table: Table, answered: Array) -> dict[str, Array]:
     _, metric, variant = key
     value = table.mean(table.values)
     status = np.full(len(value), "scored", dtype=object)
@@ -125,20 +130,22 @@ def _frame(truth: SealedTruth, key: Key, table: Table, answered: Array) -> pd.Da
     ):
         status[where], reason[where] = name, why
     conditions = [request.condition for request in truth.requests]
-    return pd.DataFrame(
-        {
-            "metric": metric,
-            "variant": variant,
-            "condition": [condition.id for condition in conditions],
-            "request_id": [request.request_id for request in truth.requests],
-            "perturbation": [condition.perturbation for condition in conditions],
-            "context": [condition.context_id for condition in conditions],
-            "value": np.where(status == "scored", value, np.nan),
-            "status": status,
-            "reason": reason,
-            "chance": table.mean(table.chance),
-        }
-    )
+
+    def text(values: Iterable[str]) -> Array:
+        return np.array(list(values), dtype=object)
+
+    return {
+        "metric": np.full(len(value), metric, dtype=object),
+        "variant": np.full(len(value), variant, dtype=object),
+        "condition": text(condition.id for condition in conditions),
+        "request_id": text(request.request_id for request in truth.requests),
+        "perturbation": text(condition.perturbation for condition in conditions),
+        "context": text(condition.context_id for condition in conditions),
+        "value": np.where(status == "scored", value, np.nan),
+        "status": status,
+        "reason": reason,
+        "chance": table.mean(table.chance),
+    }
 
 
 def _missing(truth: SealedTruth, metric: str) -> str:
@@ -156,7 +163,7 @@ def _beaten(tables: Tables, key: Key) -> Array:
     A negative bound that is undefined stands at chance; without a chance value it is left out.
     """
     _, metric, variant = key
-    table, sign = tables.items[key], METRICS[metric].card.sign
+    table, merit = tables.items[key], METRICS[metric].card.merit
     wins = np.ones(table.values.shape, dtype=bool)
     compared = np.zeros(table.values.shape, dtype=bool)
     for other in BOUNDS:
@@ -165,7 +172,7 @@ def _beaten(tables: Tables, key: Key) -> Array:
         rival = tables.items[other, metric, variant]
         values = np.where(np.isnan(rival.values), rival.chance, rival.values)
         known = ~np.isnan(values)
-        wins &= ~known | (sign * table.values > sign * values)
+        wins &= ~known | (merit(table.values) > merit(values))
         compared |= known
     share = table.mean(np.where(compared, wins.astype(np.float64), np.nan))
     share[~table.applicable | ~table.kept] = np.nan
