@@ -1,21 +1,26 @@
-"""Small boards to build for real: a tiny dataset, methods of a few lines, and the command line as a process."""
+"""Small boards to build for real: a tiny dataset, methods of a few lines, the command line as a process."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from lanner import datasets, pipeline, splits, staging
+from lanner import datasets, execution, leaderboard, pipeline, splits, staging
 from lanner.config import Settings
-from lanner.methods import Method, load
+from lanner.leaderboard.building import Results, build
+from lanner.methods import Method, find, load
 from lanner.pipeline import Plan
 from lanner.records import Limits, Split
 from lanner.tasks import TASKS
@@ -133,6 +138,40 @@ def board(folder: Path, methods: Sequence[Any], **fields: Any) -> Path:
     return path
 
 
+HALF = """
+X[:] = np.linspace(0, 1, X.size).reshape(X.shape)
+write()
+with h5py.File(OUTPUT / "prediction.h5ad", "a") as file:
+    file["obs/answered"] = np.arange(len(rows)) % 2 == 0
+"""
+METHODS = ("constant", "half", "crashes", "inapplicable", "for-another-task")
+
+
+@cache
+def built(folder: Path) -> tuple[Path, Results]:
+    """A board with every kind of row, built once by each worker; its folder is not to be written to."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a build that failed
+    own = registry(folder / "registry")
+    add_method(own, "constant", "X[:] = 0.3 + 0.01 * np.arange(len(genes)); write()")
+    parameter = {"type": "number", "default": 1.0, "description": "Nothing."}
+    add_method(own, "half", HALF, parameters={"alpha": parameter})
+    add_method(own, "crashes", "sys.exit('it <script>broke</script> [here](there)')")
+    add_method(own, "inapplicable", "print('needs doses', file=sys.stderr); sys.exit(99)")
+    add_method(own, "for-another-task", tasks=["another-task"])
+    return folder, make(folder, METHODS)
+
+
+def make(
+    folder: Path, methods: Sequence[Any], *, home: str = "home", jobs: int = 2, **fields: Any
+) -> Results:
+    """Build a board of ``methods`` of ``folder``'s registry, with its page in ``site-<home>``."""
+    settings = Settings(home=folder / home, registry=folder / "registry")
+    definition = leaderboard.load(str(board(folder, methods, **fields)), settings)
+    return build(
+        definition, settings, runner="process", jobs=jobs, trust_process=True, site=folder / f"site-{home}"
+    )
+
+
 def planned(settings: Settings, method: Method, *, trust: bool = True, **changes: Any) -> Plan:
     """The run of ``method`` on the tiny dataset's first split, with its input staged."""
     split, truth = prepared(settings)
@@ -179,12 +218,34 @@ def lanner(
     )
 
 
-def start(*arguments: str | Path, home: Path, cwd: Path, registry: Path) -> subprocess.Popen[str]:
+def start(
+    *arguments: str | Path, home: Path, cwd: Path, registry: Path | None = None
+) -> subprocess.Popen[str]:
     """Start the command line as the leader of its own process group, and do not wait for it."""
     return subprocess.Popen(
         command(*arguments, registry=registry),
         cwd=cwd,
         env={**os.environ, "LANNER_HOME": str(home), "LANNER_MIRROR": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def main(home: str, registry: str, *names: str) -> None:
+    """A harness as a process of its own: run ``names`` on the tiny dataset, print their records."""
+    settings = Settings(home=Path(home), registry=Path(registry))
+    plans = [planned(settings, find(settings, name)) for name in names]
+    records: list[dict[str, Any]] = []
+    execution.run_local(plans, settings, jobs=2, on_record=lambda plan, record: records.append(record))
+    print(json.dumps(records))
+
+
+def drive(settings: Settings, *names: str) -> subprocess.Popen[str]:
+    """Start ``main`` and do not wait for it."""
+    return subprocess.Popen(
+        [sys.executable, __file__, str(settings.home), str(settings.registry), *names],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -199,6 +260,21 @@ def statuses(home: Path) -> list[dict[str, Any]]:
         text = path.read_text()
         found.append(json.loads(text) if text else {})
     return found
+
+
+def kill_with_workers(harness: subprocess.Popen[str]) -> int:
+    """Kill a harness and its ``lanner exec`` processes with no time to clean up; how many of the latter."""
+    harness.send_signal(signal.SIGSTOP)  # or it would see its workers die, or they it
+    workers = execs(harness.pid)
+    for pid in (*(worker.pid for worker in workers), harness.pid):
+        os.kill(pid, signal.SIGKILL)
+    harness.communicate()
+    return len(workers)
+
+
+def execs(pid: int) -> list[psutil.Process]:
+    """The ``lanner exec`` processes of a harness."""
+    return [child for child in psutil.Process(pid).children(recursive=True) if "exec" in child.cmdline()]
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
@@ -224,3 +300,7 @@ def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 
 class ErrorClass(StrEnum):
-    """Why a run did not succeed. Stable, machine-readable; runners say each in a sentence (``runners.outcome``)."""
+    """Why a run did not succeed. Stable, machine-readable; ``runners.outcome`` has a sentence for each."""
 
     PULL_ERROR = "PULL_ERROR"
     BUILD_ERROR = "BUILD_ERROR"

@@ -7,24 +7,25 @@ a dead one is recorded as lost, its container removed, and the run is tried agai
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from lanner import pipeline
 from lanner.config import Settings
-from lanner.errors import InfrastructureError
 from lanner.intake import remove_folder
 from lanner.pipeline import Plan
 from lanner.records import State
-from lanner.store import Status, read_json
+from lanner.store import Status, disk_error, read_json
 
 POLL_SECONDS = 0.1
 
@@ -63,11 +64,13 @@ def run_local(
 def _run_one(
     plan: Plan, settings: Settings, on_state: OnState, cancel: Sequence[bool]
 ) -> dict[str, Any] | None:
-    with _sole(plan.folder.path):
+    with _sole(plan.folder.path, cancel):
         _wait_for_the_living(plan, on_state, cancel)
         if cancel or plan.folder.reason_to_run() is None:
             return plan.folder.record()
-        _bury_the_dead(plan)
+        for attempt in plan.folder.attempts():
+            if not _is_terminal(attempt):
+                _bury(plan, attempt, pipeline.lost("the process that ran this attempt was killed"))
         attempt = plan.folder.new_attempt(plan.spec)
         on_state(plan, State.QUEUED)
         with (attempt / "exec.log").open("wb") as log:
@@ -83,8 +86,8 @@ def _run_one(
             _follow(plan, attempt, process, on_state, cancel)
         record = plan.folder.record()
         if record is None or record["attempt"] != int(attempt.name.removeprefix("attempt-")):
-            _remove_containers(plan)
-            record = pipeline.finish(attempt, plan.spec, pipeline.lost(_last_words(attempt)))
+            record = pipeline.cancelled() if cancel else pipeline.lost(_last_words(attempt))
+            record = _bury(plan, attempt, record)
         return record
 
 
@@ -101,21 +104,28 @@ def _follow(
         if seen is not None and seen["state"] != state:
             state = seen["state"]
             on_state(plan, state)
-        time.sleep(POLL_SECONDS)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_SECONDS)
 
 
-@contextmanager
-def _sole(folder: Path) -> Iterator[None]:
-    """Hold a run's lock: two harnesses on one folder never run one key at the same time."""
+@contextlib.contextmanager
+def _sole(folder: Path, cancel: Sequence[bool]) -> Iterator[None]:
+    """Hold a run's lock: two harnesses on one folder never run one key at the same time.
+
+    Waits for another harness to let go of it, unless cancelled meanwhile.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise InfrastructureError(
-            f"{folder} cannot be written: {error.strerror}; free disk space or set LANNER_HOME elsewhere"
-        ) from None
+        raise disk_error(f"{folder} cannot be written", error) from None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        while not cancel:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(POLL_SECONDS)
         yield
     finally:
         os.close(handle)
@@ -132,28 +142,30 @@ def _wait_for_the_living(plan: Plan, on_state: OnState, cancel: Sequence[bool]) 
             time.sleep(POLL_SECONDS)
 
 
-def _bury_the_dead(plan: Plan) -> None:
-    """Give every attempt that ended without a record one, and remove what it left running."""
-    dead = [attempt for attempt in plan.folder.attempts() if not _is_terminal(attempt)]
-    if dead:
-        _remove_containers(plan)
-    for attempt in dead:
-        spec = read_json(attempt / "spec.json") or plan.spec
-        for leftover in ("output", "input"):
-            remove_folder(attempt / leftover)
-        pipeline.finish(attempt, spec, pipeline.lost("the process that ran this attempt was killed"))
+def _bury(plan: Plan, attempt: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """End an attempt whose process left no record: stop and remove what it left behind, and say so."""
+    if plan.spec["keyed"]["runner"] == "docker":
+        from lanner.runners.docker import remove_containers
+
+        remove_containers(f"lanner.run={plan.spec['key']}")
+    else:
+        _kill_processes(attempt / "output")
+    for leftover in (attempt / "output", attempt / "input", plan.folder.path / "tmp"):
+        remove_folder(leftover)
+    return pipeline.finish(attempt, read_json(attempt / "spec.json") or plan.spec, record)
+
+
+def _kill_processes(output: Path) -> None:
+    """End what a method's plain process, or its children, still run: they are told where to write."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("LANNER_OUTPUT") == str(output.resolve()):
+                process.kill()
 
 
 def _is_terminal(attempt: Path) -> bool:
     status = Status(attempt).read()
     return status is not None and State(status["state"]).is_terminal
-
-
-def _remove_containers(plan: Plan) -> None:
-    if plan.spec["keyed"]["runner"] == "docker":
-        from lanner.runners.docker import remove_containers
-
-        remove_containers(f"lanner.run={plan.spec['key']}")
 
 
 def _last_words(attempt: Path) -> str:

@@ -8,9 +8,11 @@ record; only the platform's own failures raise.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,34 +23,22 @@ from lanner.errors import (
     ConfigurationError,
     ErrorClass,
     ImageBuildError,
-    InfrastructureError,
     LannerError,
     PredictionError,
 )
-from lanner.ingest import Expectation, IngestResult, ingest
+from lanner.ingest import Expectation, ingest
 from lanner.intake import remove_folder, take_file
 from lanner.records import Limits, Outcome, Split, State, sha256_json
-from lanner.runners import Runner
-from lanner.store import RunFolder, Status, write_bytes, write_json
+from lanner.runners import RUNNERS, Runner
+from lanner.store import RunFolder, Status, write_json
 from lanner.tasks import TASKS, Task
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
-    from lanner.truth import Truth
-
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.0
 INTAKE_VERSION = 1
 """Part of every run's key: raised when intake would accept or refuse the same prediction differently."""
-SCORE_COLUMNS = (
-    *("metric", "variant", "condition", "request_id", "perturbation", "context"),
-    *("value", "status", "reason", "chance"),
-)
-"""Columns of a scores file, one row per metric, variant and condition (docs/reference/files.md)."""
-BOUND_COLUMNS = ("bound", "kind", "bds")
-"""Further columns of a bounds file."""
-SCORING_VERSION = 1
-"""Raised when unchanged metrics would give other scores: stored ones are then computed again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +52,12 @@ class Plan:
     def method(self) -> str:
         """Name of the method, as its manifest gives it."""
         return str(self.spec["method"]["name"])
+
+    @property
+    def label(self) -> str:
+        """What is run on what, for people."""
+        keyed = self.spec["keyed"]
+        return f"{keyed['dataset']['id']} {self.spec['split']['id']} {self.method} seed {keyed['seed']}"
 
 
 def plan(
@@ -78,7 +74,14 @@ def plan(
     reveal: str = "none",
     trust_process: bool = False,
 ) -> Plan:
-    """Name a run. Its key hashes everything that can change its result (design.md, "Runs")."""
+    """Name a run. Its key hashes everything that can change its result (design.md, "Runs").
+
+    ``trust_process`` counts where the process runner would else refuse the method: a refusal and a run
+    are two results.
+    """
+    trusted = (
+        trust_process and runner == "process" and RUNNERS["process"](trust=True).prepare(method)["trusted"]
+    )
     keyed = {
         "protocol": 1,
         "staging": staging.STAGING_VERSION,
@@ -93,6 +96,7 @@ def plan(
         "seed": seed,
         "limits": limits.keyed,
         "runner": runner,
+        "trust_process": trusted,
         # An image's identity says nothing of its manifest; a folder's covers both already.
         "method": {
             "identity": method.identity,
@@ -111,7 +115,6 @@ def plan(
         "task": task.id,
         "split": split.to_json(),
         "method": {"name": method.name, "source": str(method.folder or method.identity)},
-        "trust_process": trust_process and runner == "process",
     }
     return Plan(folder=folder, spec=spec)
 
@@ -130,7 +133,7 @@ def execute(
         try:
             record = _attempt(attempt, spec, settings, runner, status)
         except KeyboardInterrupt:
-            finish(attempt, spec, _ended(State.CANCELLED, ErrorClass.CANCELLED, "cancelled by the user"))
+            finish(attempt, spec, cancelled())
             raise
         except LannerError as error:
             kind = getattr(error, "error_class", ErrorClass.PLATFORM_ERROR)
@@ -167,6 +170,11 @@ def lost(message: str) -> dict[str, Any]:
     return _ended(State.FAILED, ErrorClass.LOST, message)
 
 
+def cancelled() -> dict[str, Any]:
+    """The record of an attempt that was asked to stop."""
+    return _ended(State.CANCELLED, ErrorClass.CANCELLED, "cancelled by the user")
+
+
 def expectation(staged: staging.Staged) -> Expectation:
     """What a prediction for a staged input must look like."""
     return Expectation.on_scale(
@@ -177,106 +185,11 @@ def expectation(staged: staging.Staged) -> Expectation:
     )
 
 
-def metric_set(metric_ids: Sequence[str]) -> str:
-    """Hash of what a scores file holds: the cards of the metrics and the version of the scoring."""
-    from lanner.metrics import METRICS
-
-    cards = sorted(METRICS[name].card.sha256 for name in metric_ids)
-    return sha256_json({"scoring": SCORING_VERSION, "cards": cards})[:16]
-
-
-def stored_scores(folder: RunFolder, metric_ids: Sequence[str]) -> pd.DataFrame | None:
-    """Per-condition scores of a run, where they have been computed before."""
-    return read_frame(_scores_path(folder, metric_ids))
-
-
-def stored_bounds(home: Path, split: Split, metric_ids: Sequence[str]) -> pd.DataFrame | None:
-    """Per-condition scores of a split's bounds, where they have been computed before."""
-    return read_frame(_bounds_path(home / "truth" / split.sha256, metric_ids))
-
-
-def score_run(
-    folder: RunFolder, truth: Truth, staged: staging.Staged, metric_ids: Sequence[str], *, device: str = "cpu"
-) -> pd.DataFrame:
-    """Score the stored prediction of a run that succeeded, and store the scores.
-
-    Raises PredictionError when the prediction no longer passes intake.
-    """
-    from lanner import scoring
-
-    record, prediction = folder.record(), folder.prediction()
-    if record is None or prediction is None:
-        raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
-    with tempfile.TemporaryDirectory(prefix="score-", dir=scratch(folder.path)) as temporary:
-        result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
-        frame = scoring.score(truth, prediction_of(result, record["residual"]), metric_ids, device=device)
-    write_frame(_scores_path(folder, metric_ids), frame)
-    return frame
-
-
-def score_bounds(truth: Truth, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
-    """Per-condition scores of the bounds, frozen beside the sealed truth: computed at most once."""
-    from lanner import scoring
-
-    path = _bounds_path(truth.folder, metric_ids)
-    stored = read_frame(path)
-    if stored is not None:
-        return stored
-    frame = scoring.score_bounds(truth, metric_ids, device=device)
-    write_frame(path, frame)
-    return frame
-
-
-def prediction_of(result: IngestResult, residual: str | None) -> Any:
-    """The checked, canonical prediction as scoring takes it."""
-    from lanner import scoring
-
-    return scoring.Prediction(
-        matrix=result.matrix,
-        n_cells=result.n_cells,
-        answered=result.answered,
-        residual=residual if result.kind == "profiles" else None,
-    )
-
-
-def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table of per-condition scores as parquet, atomically, its columns checked and typed."""
-    import pyarrow as pa
-
-    number, text = pa.float64(), pa.string()
-    columns = {
-        name: number if name in ("value", "chance", "bds") else text
-        for name in (*SCORE_COLUMNS, *(BOUND_COLUMNS if "bound" in frame else ()))
-    }
-    if set(frame.columns) != set(columns):
-        raise InfrastructureError(
-            f"a table of scores has the columns {', '.join(frame.columns)}, not {', '.join(columns)}; "
-            "this is a fault of Lanner's: report it",
-            ErrorClass.METRIC_ERROR,
-        )
-    write_bytes(path, frame.to_parquet(index=False, schema=pa.schema(list(columns.items()))))
-
-
-def read_frame(path: Path) -> pd.DataFrame | None:
-    """Read a table ``write_frame`` wrote; None where there is none."""
-    import pandas as pd
-
-    return pd.read_parquet(path) if path.is_file() else None
-
-
 def scratch(folder: Path) -> Path:
     """A folder for temporary files on the same disk as ``folder``, never mounted anywhere."""
     path = folder / "tmp"
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
-
-
-def _scores_path(folder: RunFolder, metric_ids: Sequence[str]) -> Path:
-    return folder.path / "scores" / f"{metric_set(metric_ids)}.parquet"
-
-
-def _bounds_path(truth: Path, metric_ids: Sequence[str]) -> Path:
-    return truth / "bounds" / f"{metric_set(metric_ids)}.parquet"
 
 
 def _attempt(
@@ -392,12 +305,16 @@ def _ended(state: State, error_class: ErrorClass | None, message: str) -> dict[s
 
 @contextlib.contextmanager
 def _heartbeat(status: Status) -> Iterator[None]:
+    """Renew the attempt's lease, and pass on a request to cancel as the signal that ``exec`` ends on."""
     stop = threading.Event()
 
     def beat() -> None:
         while not stop.wait(HEARTBEAT_SECONDS):
             with contextlib.suppress(OSError):
                 status.beat()
+            if status.is_cancel_requested:
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

@@ -136,6 +136,12 @@ class RunFolder:
             return "its prediction.h5ad is gone"
         return None
 
+    def forget(self) -> None:
+        """Set the record aside, so that the run is done again; the attempt keeps it as its own."""
+        record = self.record()
+        if record is not None:
+            (self.path / "run.json").rename(self.path / f"attempt-{record['attempt']}" / "run.json")
+
     def prediction(self) -> Path | None:
         """The prediction of the recorded attempt, if it is there."""
         record = self.record()
@@ -211,6 +217,15 @@ class Status:
     def beat(self) -> None:
         """Refresh the lease: the file's modification time is the heartbeat."""
         os.utime(self.path)
+
+    def request_cancel(self) -> None:
+        """Ask whoever works on this attempt, on whatever host, to stop at its next heartbeat."""
+        (self.path.parent / "cancel").touch()
+
+    @property
+    def is_cancel_requested(self) -> bool:
+        """Whether somebody asked."""
+        return (self.path.parent / "cancel").exists()
 
     def is_alive(self) -> bool:
         """Whether some process is still working on this attempt."""

@@ -53,7 +53,7 @@ def test_mirrors_are_several_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 def test_a_mirror_that_is_no_folder_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LANNER_MIRROR", str(tmp_path / "none"))
-    with pytest.raises(ConfigurationError, match="LANNER_MIRROR names .*none, which is not a folder"):
+    with pytest.raises(ConfigurationError, match=r"LANNER_MIRROR names .*none, which is not a folder"):
         Settings.from_environment()
 
 

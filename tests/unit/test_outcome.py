@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 from lanner.errors import ErrorClass
-from lanner.runners.outcome import SENTENCES, Ending, classify, last_line, start_failure
+from lanner.runners.outcome import (
+    POLICIES,
+    SENTENCES,
+    Ending,
+    Retry,
+    classify,
+    last_line,
+    start_failure,
+)
+from lanner.store import RETRIED
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,8 @@ def test_the_party_at_fault_is_found(ending: Ending, expected: ErrorClass | None
         ("OCI runtime create failed: exec format error", ErrorClass.START_ERROR),
         ('could not select device driver "" with capabilities: [[gpu]]', ErrorClass.PLATFORM_ERROR),
         ("mkdir /var/lib/docker/overlay2: no space left on device", ErrorClass.DISK_FULL),
+        ("error setting rlimit type 6: OCI permission denied", ErrorClass.PLATFORM_ERROR),  # podman
+        ("container-init binary not found on the host: stat catatonit", ErrorClass.PLATFORM_ERROR),
         ("something nobody has seen", ErrorClass.PLATFORM_ERROR),
     ],
 )
@@ -60,6 +71,22 @@ def test_an_engine_that_cannot_start_a_container_says_whose_fault_it_is(
 
 def test_every_class_has_its_sentence() -> None:
     assert set(SENTENCES) == set(ErrorClass)
+
+
+def test_the_store_tries_again_what_the_table_says() -> None:
+    again = {name for name, policy in POLICIES.items() if policy.retry is Retry.NEXT_BUILD}
+    assert again == RETRIED
+
+
+def test_only_the_platform_s_and_the_user_s_failures_are_tried_again_of_themselves() -> None:
+    for name, policy in POLICIES.items():
+        if name is not ErrorClass.BUILD_ERROR:  # a build also fails for the network's sake
+            assert (policy.retry is Retry.ON_REQUEST) == name.is_method_fault, name
+
+
+def test_podman_s_init_says_in_words_that_there_is_no_such_program() -> None:
+    line = "ERROR (catatonit:6): failed to exec pid1: No such file or directory"
+    assert classify(Ending(exit_code=1, stderr_line=line))[0] is ErrorClass.START_ERROR
 
 
 def test_a_method_error_ends_with_the_last_line_of_stderr_made_printable() -> None:

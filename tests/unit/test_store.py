@@ -151,7 +151,9 @@ def test_a_failure_of_the_platform_is_tried_again(tmp_path: Path, error_class: s
     assert folder.reason_to_run() == f"last attempt failed with {error_class}"
 
 
-@pytest.mark.parametrize("error_class", ["METHOD_ERROR", "TIMEOUT", "OOM", "INVALID_OUTPUT", "NOT_APPLICABLE"])
+@pytest.mark.parametrize(
+    "error_class", ["METHOD_ERROR", "TIMEOUT", "OOM", "INVALID_OUTPUT", "NOT_APPLICABLE"]
+)
 def test_a_failure_of_the_method_stands(tmp_path: Path, error_class: str) -> None:
     state = "skipped" if error_class == "NOT_APPLICABLE" else "failed"
     assert recorded(tmp_path, state=state, error_class=error_class).reason_to_run() is None

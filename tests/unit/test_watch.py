@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lanner.records import Limits
-from lanner.runners.watch import CgroupMeter, cgroup_files, is_too_large, usage
+from lanner.runners.watch import CgroupMeter, cgroup_files, gpu_bytes, is_too_large, usage
 
 V1 = "11:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n1:name=systemd:/docker/abc\n0::/\n"
 V2 = "0::/system.slice/docker-abc.scope\n"
@@ -64,6 +64,20 @@ def test_a_process_that_is_gone_has_no_numbers() -> None:
     meter = CgroupMeter(2**22 + 1)
     meter.sample()
     assert (meter.peak_bytes, meter.cpu_seconds, meter.oom_kills) == (None, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("listing", "expected"),
+    [
+        ("4242, 1024\n4243, 512\n7, 99\n", 1536 << 20),
+        ("4242, 1024\n4242, 1000\n", 2024 << 20),  # on two GPUs
+        ("4242, [N/A]\n", None),
+        ("", None),
+        ("No devices were found\n", None),
+    ],
+)
+def test_gpu_memory_is_that_of_the_run_s_own_processes(listing: str, expected: int | None) -> None:
+    assert gpu_bytes(listing, {4242, 4243}) == expected
 
 
 def test_usage_follows_no_link_and_counts_what_is_on_disk(tmp_path: Path) -> None:

@@ -13,14 +13,17 @@ from lanner.config import Settings
 from lanner.errors import LannerError
 
 COMMANDS = {
+    "cancel": "attempts",
+    "clean": "clean",
     "dataset": "dataset",
     "demo": "leaderboard",
     "doctor": "doctor",
-    "exec": "run",
+    "exec": "exec",
     "leaderboard": "leaderboard",
     "logs": "run",
     "method": "method",
     "metric": "metric",
+    "retry": "attempts",
     "run": "run",
     "score": "score",
     "split": "split",

@@ -1,11 +1,7 @@
-"""``run``, ``status``, ``logs`` and ``exec``: doing runs and looking at them."""
+"""``run``, ``status`` and ``logs``: doing runs and looking at them."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +10,7 @@ import click
 from lanner import store
 from lanner.cli.output import json_option, print_json, print_table
 from lanner.config import Settings
-from lanner.errors import ConfigurationError
 from lanner.records import State, printable
-
-PR_SET_PDEATHSIG = 1
 
 
 @click.command("run")
@@ -61,8 +54,10 @@ def run_command(
     from lanner.leaderboard import definition as definitions
 
     if leaderboard is not None:
-        if method_names or dataset_name or split_names or seeds or parameters:
-            raise click.UsageError("give a leaderboard file or --method and --dataset, not both")
+        if method_names or dataset_name or split_names or seeds or parameters or timeout_s:
+            raise click.UsageError(
+                "give a leaderboard file, or --method and --dataset with options, not both"
+            )
         definition = boards.load(leaderboard, settings)
     elif not method_names or not dataset_name:
         raise click.UsageError("give a leaderboard file, or --method and --dataset; see lanner run --help")
@@ -141,51 +136,12 @@ def logs_command(settings: Settings, run: str, stream: str, as_json: bool) -> No
         click.echo(text, nl=not text.endswith("\n") and bool(text))
 
 
-@click.command("exec")
-@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.pass_obj
-def exec_command(settings: Settings, spec: Path) -> int:
-    """Run one attempt from its SPEC.json: the unit every execution engine places.
-
-    Claims the attempt, runs it, validates, writes its record; exits 0 even when the method failed.
-
-    \b
-    Example:
-      lanner exec .lanner/runs/simulated/1a2b3c4d/additive/5e6f7a8b/attempt-1/spec.json
-    """
-    from lanner import pipeline
-    from lanner.runners import RUNNERS
-
-    document = store.read_json(spec)
-    if not isinstance(document, dict) or document.get("format") != "lanner-spec/1":
-        raise ConfigurationError(f"{spec} is not a run's spec.json; `lanner run` writes them")
-    _end_with_parent()
-    options = {"trust": True} if document["trust_process"] else {}
-    runner = RUNNERS[document["keyed"]["runner"]](**options)
-    pipeline.execute(spec.resolve().parent, document, settings, runner)
-    return 0
-
-
-def _end_with_parent() -> None:
-    """Cancel this attempt when the local pool that placed it dies or asks; other engines send SIGTERM too."""
-
-    def stop(number: int, frame: Any) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
-    parent = os.environ.pop("LANNER_PARENT", None)
-    if parent and sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != int(parent):  # it died before the line above
-            raise KeyboardInterrupt
-
-
 def _status_row(folder: Path) -> dict[str, Any] | None:
-    attempts = sorted(folder.glob("attempt-*"), key=lambda path: int(path.name.removeprefix("attempt-")))
-    if not attempts:
+    attempts = store.RunFolder(path=folder, key="").attempts()
+    specs = [spec for attempt in attempts if (spec := store.read_json(attempt / "spec.json"))]
+    if not specs:  # a harness was killed while it made the first attempt
         return None
-    spec = store.read_json(attempts[-1] / "spec.json")
+    spec = specs[-1]
     status = store.Status(attempts[-1])
     seen = status.read() or {"state": State.PENDING, "error_class": None, "message": ""}
     state = seen["state"]

@@ -91,14 +91,17 @@ def _score_file(
     residual: str | None,
     device: str,
 ) -> tuple[pd.DataFrame, Truth, int]:
-    from lanner import pipeline, scoring
+    from lanner import pipeline, scores, scoring
     from lanner.ingest import ingest
 
     staged = open_input(input_dir)
     truth = _truth(settings, staged.document["split"]["sha256"])
+    asked = [request.request_id for request in truth.requests]
+    if staged.request_ids != asked or staged.genes != list(truth.genes):
+        raise ConfigurationError(f"{input_dir} has been changed since it was staged; stage it again")
     with tempfile.TemporaryDirectory(prefix="lanner-score-") as temporary:
         result = ingest(file, rows=pipeline.expectation(staged), destination=Path(temporary) / "canonical")
-        prediction = pipeline.prediction_of(result, residual)
+        prediction = scores.prediction_of(result, residual)
         frame = scoring.score(truth, prediction, metrics, device=device)
     return frame, truth, int(store.read_json(input_dir / "task.json")["seed"])
 
@@ -106,7 +109,7 @@ def _score_file(
 def _score_stored(
     name: str, settings: Settings, metrics: Sequence[str], device: str
 ) -> tuple[pd.DataFrame, Truth, int, str | None]:
-    from lanner import pipeline, staging
+    from lanner import scores, staging
     from lanner.tasks import TASKS
 
     path, record = store.find_run(settings.home, name)
@@ -122,7 +125,7 @@ def _score_stored(
     if staged is None:
         raise ConfigurationError(f"the input of {split.id} is no longer staged; build its leaderboard again")
     folder = store.RunFolder(path=path, key=record["key"])
-    frame = pipeline.score_run(folder, truth, staged, metrics, device=device)
+    frame = scores.score_run(folder, truth, staged, metrics, device=device)
     return frame, truth, record["seed"], record["residual"]
 
 
@@ -160,11 +163,11 @@ def _show_conditions(frame: pd.DataFrame, as_json: bool) -> None:
 def _show_aggregate(
     frame: pd.DataFrame, truth: Truth, metrics: Sequence[str], seed: int, residual: str | None, as_json: bool
 ) -> None:
-    from lanner import aggregate, pipeline
+    from lanner import aggregate, scores
     from lanner.leaderboard.results import rounded
     from lanner.leaderboard.table import number, skill
 
-    bounds = pipeline.score_bounds(truth, metrics)
+    bounds = scores.score_bounds(truth, metrics)
     run = aggregate.Scored(
         scores=frame, bounds=bounds, split=truth.split.sha256, seed=seed, residual=residual
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -144,18 +145,17 @@ def open_input(folder: Path) -> Staged:
     """A staged input folder as the harness's own record of it, read back from its files."""
     from lanner import schemas, staging
     from lanner.h5ad.staged import read_genes
-    from lanner.store import read_json
 
-    task = read_json(folder / "task.json")
-    if task is None:
-        raise ConfigurationError(f"{folder} has no task.json; give a folder that `lanner stage` wrote")
-    schemas.check(task, "task", str(folder / "task.json"))
     try:
+        task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
         with (folder / "requests.csv").open(encoding="utf-8", newline="") as stream:
             request_ids = [row["request_id"] for row in csv.DictReader(stream)]
         genes = read_genes(folder / "train.h5ad")
-    except (OSError, KeyError) as error:
-        raise ConfigurationError(f"{folder} is not a staged input ({error}); stage it again") from None
+    except (OSError, KeyError, ValueError) as error:
+        raise ConfigurationError(
+            f"{folder} is not an input that `lanner stage` wrote ({error}); stage it again"
+        ) from None
+    schemas.check(task, "task", str(folder / "task.json"))
     return staging.Staged(
         folder=folder,
         document={

@@ -19,6 +19,7 @@ from h5py import h5d, h5o
 from lanner.errors import PredictionError
 from lanner.h5ad.names import check_names
 from lanner.h5ad.scale import ScaleCheck
+from lanner.h5ad.storage import check_storage
 from lanner.h5ad.structure import Bounds, open_checked, shown
 
 Array = np.ndarray[Any, Any]
@@ -102,7 +103,7 @@ class CheckedPrediction:
         n_genes = len(expectation.genes)
         most_rows = len(expectation.request_ids) * expectation.n_cells
         self._bounds = Bounds(dataset_bytes=8 * most_rows * n_genes + (64 << 20))
-        self._file = open_checked(path, self._bounds)
+        self._path, self._file = path, open_checked(path, self._bounds)
         self._expectation = expectation
         n_rows = self._n_rows()
         self.rows = expectation.row_names(n_rows)
@@ -116,7 +117,7 @@ class CheckedPrediction:
         if self.is_sparse:
             self._open_csr()
         else:
-            self._X = h5py.Dataset(element)
+            self._X = self._dataset("/X")
             if self._X.shape != self.shape:
                 raise PredictionError("shape", f"/X has shape {self._X.shape}; expected {self.shape}")
             _require_float(self._X.dtype, "/X")
@@ -147,10 +148,13 @@ class CheckedPrediction:
         return path.encode()
 
     def _dataset(self, path: str) -> h5py.Dataset:
+        """The dataset at ``path``, its storage checked: what is read is read through here."""
         element = h5o.open(self._file, self._required(path))
         if not isinstance(element, h5d.DatasetID):
             raise PredictionError("structure", f"{path} is a group; {_ADVICE.get(path, 'write an array')}")
-        return h5py.Dataset(element)
+        dataset = h5py.Dataset(element)
+        check_storage(dataset, self._path)
+        return dataset
 
     def _read_answered(self) -> Array:
         obs = h5py.Group(h5o.open(self._file, b"/obs"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from lanner import execution, pipeline, store
+from lanner import execution, pipeline, scores, store
 from lanner.config import Settings
 from lanner.errors import ErrorClass, ImageBuildError, LannerError, PredictionError
 from lanner.leaderboard.campaign import Campaign, Cell, Monitor, Silence, expand
@@ -60,7 +60,8 @@ def build(
 
 def _run(campaign: Campaign, jobs: int, monitor: Monitor) -> None:
     missing = campaign.missing()
-    monitor.begin(len(missing), len(campaign.cells) - len(missing))
+    runs = sum(cell.skip is None for cell in campaign.cells)
+    monitor.begin(len(missing), runs - len(missing))
     for cell, reason in missing:
         if reason != "never run":
             monitor.say(f"{_label(cell)}: {reason}")
@@ -124,11 +125,11 @@ def _scored(cell: Cell, definition: Definition) -> Scored:
 
 
 def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
-    cached = pipeline.stored_scores(cell.plan.folder, definition.metrics)
+    cached = scores.stored_scores(cell.plan.folder, definition.metrics)
     if cached is not None:
         return cached
     try:
-        return pipeline.score_run(
+        return scores.score_run(
             cell.plan.folder, cell.artefact.truth, cell.artefact.staged, definition.metrics
         )
     except PredictionError as error:
@@ -136,8 +137,8 @@ def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
 
 
 def _bounds(cell: Cell, definition: Definition) -> pd.DataFrame:
-    stored = pipeline.stored_bounds(cell.artefact.settings.home, cell.artefact.split, definition.metrics)
-    return stored if stored is not None else pipeline.score_bounds(cell.artefact.truth, definition.metrics)
+    stored = scores.stored_bounds(cell.artefact.settings.home, cell.artefact.split, definition.metrics)
+    return stored if stored is not None else scores.score_bounds(cell.artefact.truth, definition.metrics)
 
 
 def _label(cell: Cell) -> str:

@@ -62,14 +62,15 @@ class Definition:
 
 
 def find(name: str) -> Path:
-    """A leaderboard file by path, or a bundled one by name."""
+    """A leaderboard file by path, or a bundled one by its name or its path in the repository."""
     path = Path(name)
     if path.is_file():
         return path
     bundled = bundled_root() / "leaderboards"
-    for candidate in (bundled / name, bundled / f"{name}.yaml", bundled / path.name):
-        if candidate.is_file():
-            return candidate
+    if name in (path.stem, path.name, f"leaderboards/{path.name}"):
+        for candidate in (bundled / path.name, bundled / f"{path.name}.yaml"):
+            if candidate.is_file():
+                return candidate
     known = ", ".join(sorted(file.stem for file in bundled.glob("*.yaml")))
     raise ConfigurationError(f"no leaderboard file {name}; give a YAML file's path, or one of {known}")
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lanner import aggregate, pipeline, schemas, store
+from lanner import aggregate, schemas, scores, store
 from lanner.leaderboard.campaign import Cell
 from lanner.leaderboard.definition import Definition
 from lanner.metrics import METRICS
@@ -128,7 +128,7 @@ def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame
         "error_class": item.record["error_class"],
         "reason": item.record["message"] or None,
         "unsealed": cell.plan.spec["keyed"]["runner"] == "process",
-        "trusted_process": bool(cell.plan.spec["trust_process"]),
+        "trusted_process": cell.plan.spec["keyed"]["trust_process"],
         "residual": cell.choice.method.residual,
         "training_data": list(cell.choice.method.document.get("training_data", [])),
         "coverage": _coverage(item),
@@ -174,7 +174,7 @@ def _cached_scores(group: Sequence[Scored]) -> Path:
     """Named by all that decides the numbers: the runs, those without a prediction marked, and the metrics."""
     first = group[0].cell
     runs = sorted((item.cell.plan.folder.key, item.succeeded) for item in group)
-    metrics = pipeline.metric_set(first.artefact.definition.metrics)
+    metrics = scores.metric_set(first.artefact.definition.metrics)
     key = sha256_json({"aggregation": AGGREGATION_VERSION, "metrics": metrics, "runs": runs})
     return first.artefact.settings.home / "aggregates" / f"{key}.json"
 
@@ -232,7 +232,7 @@ def _datasets(scored: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> l
         dataset = items[0].cell.artefact.dataset
         document = dataset.entry.document
         facts = ("title", "organism", "assay", "perturbation_kind", "licence", "citation")
-        splits = {item.cell.artefact.split.id: item.cell.artefact.split for item in items}
+        splits = {item.cell.artefact.split.sha256: item.cell.artefact.split for item in items}
         datasets.append(
             {
                 **dataset.identity,
@@ -251,7 +251,7 @@ def _datasets(scored: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> l
                         "controls": dict(split.controls),
                         "bounds_sha256": frame_sha256(bounds[split.sha256]),
                     }
-                    for _, split in sorted(splits.items())
+                    for split in sorted(splits.values(), key=lambda split: (split.id, split.sha256))
                 ],
             }
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from lanner.records import State, canonical_json
+from lanner.records import State, canonical_json, printable
 
 ROUNDING = 1e-5
 PARTIAL = ("dataset", "split", "method", "coverage")
@@ -18,10 +18,12 @@ PROBLEMS = ("dataset", "split", "method", "status", "reason")
 class PlainTable:
     """One dataset and split design: a heading, what its metrics can tell, methods x primary metrics."""
 
+    dataset: str
     title: str
     note: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    summaries: Mapping[str, Mapping[str, Any]]
 
 
 def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
@@ -32,7 +34,8 @@ def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
     the value is what that counts as.
     """
     primary = [metric["id"] for metric in document["metrics"] if metric["primary"]]
-    for (dataset, split, _), group in groupby(document["summaries"], key=place):
+    titles = _titles(document)
+    for (dataset, split, design), group in groupby(document["summaries"], key=place):
         summaries = [summary for summary in group if summary["scores"] is not None]
         if not summaries:
             continue
@@ -50,11 +53,30 @@ def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
             for bound in _bounds(summaries[0], shown, kind)
         ]
         yield PlainTable(
-            title=f"{dataset}, {split}",
+            dataset=dataset,
+            title=titles[dataset, split, design],
             note=note(summaries, shown),
             columns=("method", *shown),
             rows=tuple(rows),
+            summaries={summary["method"]: summary for summary in ordered},
         )
+
+
+def _titles(document: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
+    """``dataset, split`` by place; designs that share a name are told apart by their parameters."""
+    designs = {place(summary): summary["design"] for summary in document["summaries"]}
+    titles = {}
+    for (dataset, split, text), design in designs.items():
+        namesakes = [other for key, other in designs.items() if key[:2] == (dataset, split)]
+        options = {**design["parameters"], "seed": design["seed"]}
+        differing = [
+            f"{name}={value}"
+            for name, value in sorted(options.items())
+            if any({**other["parameters"], "seed": other["seed"]}.get(name) != value for other in namesakes)
+        ]
+        title = f"{dataset}, {split}"
+        titles[dataset, split, text] = f"{title} ({', '.join(differing)})" if differing else title
+    return titles
 
 
 def place(summary: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -178,17 +200,16 @@ def markdown(document: Mapping[str, Any]) -> str:
 
 def _rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    return lines + [
-        "| " + " | ".join(_plain(text).replace("|", "\\|") for text in row) + " |" for row in rows
-    ]
+    return lines + ["| " + " | ".join(map(_plain, row)) + " |" for row in rows]
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: no line breaks, no HTML, no emphasis."""
-    text = " ".join(text.split())
-    for char in "\\`*_<>[]#":
-        text = text.replace(char, f"\\{char}") if char not in "[]" else text
-    return text.replace("\\<", "&lt;").replace("\\>", "&gt;")
+    """Text that Markdown shows as it is: no line breaks, no HTML, no emphasis, no links, no columns."""
+    text = printable(" ".join(text.split()))
+    for char in "\\`*_#~|":
+        text = text.replace(char, f"\\{char}")
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text.replace("](", "]\\(")
 
 
 def _beats_train_mean(score: Mapping[str, Any]) -> bool:

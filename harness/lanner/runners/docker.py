@@ -2,70 +2,125 @@
 
 from __future__ import annotations
 
-import io
 import os
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 from docker.models.images import Image
 from requests.exceptions import RequestException
 
 from lanner.errors import ErrorClass, InfrastructureError
 from lanner.methods import Method
-from lanner.records import Limits, Outcome, printable
+from lanner.records import Limits, Outcome
 from lanner.runners import RUNNERS
-from lanner.runners.images import BUILD_TIMEOUT_S, build_context, build_events, lock
+from lanner.runners.images import (
+    built,
+    built_images,
+    connect,
+    explain,
+    has_image,
+    pinned,
+    platform_errors,
+    remove_image,
+)
 from lanner.runners.outcome import Ending, classify, last_line
 from lanner.runners.policy import METHOD_DIR, container_options, sandbox_user
-from lanner.runners.watch import CgroupMeter, is_disk_full, is_too_large, usage
+from lanner.runners.watch import CgroupMeter, GpuMeter, is_disk_full, is_too_large, usage
+
+__all__ = [
+    "RUNTIME_VARIABLE",
+    "SANDBOX_LABEL",
+    "DockerRunner",
+    "Engine",
+    "built_images",
+    "describe_engine",
+    "docker_available",
+    "engine_facts",
+    "has_image",
+    "remove_containers",
+    "remove_image",
+]
 
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.02, 0.2
 NOT_ENDED = frozenset({"created", "configured", "initialized", "running", "restarting", "paused", "removing"})
 SANDBOX_LABEL = "lanner.sandbox"
 
-START_DOCKER = (
-    "start it (`sudo systemctl start docker`, Docker Desktop, or `podman system service --time=0` with "
-    "DOCKER_HOST set), or use `--runner process` for the bundled methods"
-)
+RUNTIME_VARIABLE = "LANNER_DOCKER_RUNTIME"
+"""Names another OCI runtime of the engine, such as gVisor's runsc, for all containers of this harness."""
+
+PODMAN_PROCESSES = 32768
+"""podman's own default may exceed what it may grant; the limit that counts is the cgroup's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """What an engine says of itself. ``runtimes`` are those it knows of, installed or not."""
+
+    name: str
+    version: str
+    storage: str
+    cgroup: str
+    rootless: bool
+    remapped: bool
+    runtimes: tuple[str, ...]
+    default_runtime: str
+
+    def __str__(self) -> str:
+        """One line: name, version, storage driver, cgroup version, whose users."""
+        users = "rootless" if self.rootless else "remapped users" if self.remapped else "the host's users"
+        return f"{self.name} {self.version}, {self.storage}, cgroup v{self.cgroup}, {users}"
 
 
 def docker_available() -> str | None:
-    """None when a Docker Engine answers, else the reason why not, in one sentence."""
+    """None when an engine answers, else the reason why not, in one sentence."""
     try:
-        client = docker.from_env(timeout=10)
-        client.ping()
-        client.close()
-    except (DockerException, RequestException) as error:
-        return _absent(error)
+        connect(10).close()
+    except InfrastructureError as error:
+        return str(error)
     return None
 
 
-def describe_engine() -> str:
-    """Version, storage driver and cgroup version of the Docker Engine that answers."""
-    with _platform_errors():
-        client = docker.from_env(timeout=10)
-        info = client.info()
+def engine_facts() -> Engine:
+    """What the engine that answers says of itself; InfrastructureError when none does."""
+    client = connect(10)
+    with platform_errors():
+        info, is_podman = client.info(), _is_podman(client)
         client.close()
-    cgroup = info.get("CgroupVersion", "1")
-    return f"Docker Engine {info['ServerVersion']}, {info['Driver']}, cgroup v{cgroup}"
+    security = " ".join(info.get("SecurityOptions") or [])
+    return Engine(
+        name="Podman" if is_podman else "Docker Engine",
+        version=info["ServerVersion"],
+        storage=info["Driver"],
+        cgroup=str(info.get("CgroupVersion") or "1"),
+        rootless=bool(info.get("Rootless")) or "name=rootless" in security,
+        remapped="name=userns" in security,
+        runtimes=tuple(sorted(info.get("Runtimes") or {})),
+        default_runtime=info.get("DefaultRuntime") or "",
+    )
 
 
-def _absent(error: Exception) -> str:
-    return f"no Docker Engine answers ({printable(str(error))[:160]}); {START_DOCKER}"
+def describe_engine() -> str:
+    """``engine_facts`` in one line."""
+    return str(engine_facts())
+
+
+def _is_podman(client: docker.DockerClient) -> bool:
+    components = client.version().get("Components") or []
+    return any("podman" in str(component.get("Name", "")).lower() for component in components)
 
 
 def remove_containers(label: str = SANDBOX_LABEL) -> int:
     """Remove every container with ``label`` (``name`` or ``name=value``), running or not; return how many."""
-    with _platform_errors():
+    with platform_errors():
         found = docker.from_env().containers.list(all=True, filters={"label": label})
         for container in found:
             container.remove(force=True, v=True)
@@ -73,19 +128,25 @@ def remove_containers(label: str = SANDBOX_LABEL) -> int:
 
 
 class DockerRunner:
-    """Runs each method in a container of its own, under ``policy.container_options``."""
+    """Runs each method in a container of its own, under ``policy.container_options``.
+
+    DOCKER_HOST names another engine, LANNER_DOCKER_RUNTIME another OCI runtime; both are in the provenance
+    and neither is in a run's key: they decide how well a method is locked in, not what it computes.
+    """
 
     kind = "docker"
 
     def __init__(self) -> None:
         self._prepared: dict[str, Mapping[str, Any]] = {}
+        self._runtime = os.environ.get(RUNTIME_VARIABLE) or None
 
     @cached_property
     def _client(self) -> docker.DockerClient:
-        with _platform_errors():
-            client = docker.from_env()
-            client.ping()
-            return client
+        return connect()
+
+    @cached_property
+    def _is_podman(self) -> bool:
+        return _is_podman(self._client)
 
     def prepare(self, method: Method) -> Mapping[str, Any]:
         """Build ``method.tag`` unless it exists, or pull the pinned image; returns provenance.
@@ -93,8 +154,8 @@ class DockerRunner:
         Raises ImageBuildError with the build's last 20 lines, InfrastructureError (PULL_ERROR) when an
         image cannot be had, InfrastructureError when no Engine answers.
         """
-        with _platform_errors():
-            image = self._pinned(method.image) if method.image else self._built(method)
+        with platform_errors():
+            image = pinned(self._client, method.image) if method.image else built(self._client, method)
             return self._provenance(method, image)
 
     def run(
@@ -112,7 +173,7 @@ class DockerRunner:
         user = sandbox_user()
         _hand_over(output_dir, user)
         log_dir.mkdir(parents=True, exist_ok=True)
-        with _platform_errors():
+        with platform_errors():
             image = self._client.images.get(method.image or method.tag)
             config = image.attrs["Config"] or {}
             declared = config.get("WorkingDir") or ""
@@ -127,6 +188,11 @@ class DockerRunner:
                 volumes=config.get("Volumes") or {},
                 labels={**labels, SANDBOX_LABEL: "1"},
             )
+            if self._runtime:
+                options["runtime"] = self._runtime
+            if self._is_podman:
+                nproc = {"Name": "nproc", "Soft": PODMAN_PROCESSES, "Hard": PODMAN_PROCESSES}
+                options["ulimits"] = [*options["ulimits"], nproc]
             name = f"lanner-{method.name}-{uuid.uuid4().hex[:12]}"
             container = None
             try:
@@ -136,7 +202,7 @@ class DockerRunner:
                 if ending.started:
                     _save_logs(container, log_dir)
             except APIError as error:
-                ending, run = Ending(exit_code=None, started=False, engine_error=_explain(error)), None
+                ending, run = Ending(exit_code=None, started=False, engine_error=explain(error)), None
             finally:
                 self._remove(container, name)
         for stream in ("stdout.log", "stderr.log"):
@@ -163,50 +229,12 @@ class DockerRunner:
             usage={
                 "wall_seconds": run.wall_seconds if run else 0.0,
                 "cpu_seconds": meter.cpu_seconds if meter else None,
-                "peak_memory_mb": meter.peak_bytes / (1 << 20) if meter and meter.peak_bytes else None,
+                "peak_memory_mb": _mb(meter.peak_bytes if meter else None),
+                "peak_gpu_memory_mb": _mb(run.gpu_bytes if run else None),
                 "output_mb": usage(output_dir)[0] / (1 << 20),
             },
             provenance=provenance,
         )
-
-    def _pinned(self, reference: str) -> Image:
-        try:
-            return self._client.images.get(reference)
-        except ImageNotFound:
-            pass
-        if reference.startswith("sha256:"):
-            raise InfrastructureError(
-                f"no local image has the ID {reference}; load it with docker load", ErrorClass.PULL_ERROR
-            )
-        with lock(reference.rpartition("/")[2]):
-            try:
-                return self._client.images.pull(reference)
-            except APIError as error:
-                raise InfrastructureError(
-                    f"{reference} cannot be pulled: {_explain(error)}; check the name and the network",
-                    ErrorClass.PULL_ERROR,
-                ) from None
-
-    def _built(self, method: Method) -> Image:
-        with lock(method.tag):
-            try:
-                return self._client.images.get(method.tag)
-            except ImageNotFound:
-                pass
-            assert method.folder is not None, "a method without an image has a folder"
-            events = self._client.api.build(
-                fileobj=io.BytesIO(build_context(method.folder)),
-                custom_context=True,
-                tag=method.tag,
-                buildargs=method.build_args,
-                labels={"lanner.method": method.name, "lanner.identity": method.identity},
-                rm=True,
-                forcerm=True,
-                decode=True,
-                timeout=BUILD_TIMEOUT_S,
-            )
-            build_events(method, events)
-            return self._client.images.get(method.tag)
 
     def _provenance(self, method: Method, image: Image) -> Mapping[str, Any]:
         if method.identity not in self._prepared:
@@ -216,6 +244,8 @@ class DockerRunner:
                 "digests": list(image.attrs.get("RepoDigests") or []),
                 "tag": None if method.image else method.tag,
                 "engine": self._client.version().get("Version"),
+                "engine_name": "podman" if self._is_podman else "docker",
+                "runtime": self._runtime,
             }
         return self._prepared[method.identity]
 
@@ -228,7 +258,7 @@ class DockerRunner:
         except (DockerException, RequestException):
             if container is not None:
                 time.sleep(1)  # the daemon may be busy with the kill
-                with _platform_errors():
+                with platform_errors():
                     container.remove(force=True, v=True)
 
 
@@ -238,9 +268,18 @@ class _Supervised:
     def __init__(self, container: Container, output_dir: Path, limits: Limits) -> None:
         self._container, self._output_dir, self._limits = container, output_dir, limits
         self.meter: CgroupMeter | None = None
+        self.gpu_bytes: int | None = None
         self.wall_seconds = 0.0
 
     def to_the_end(self) -> Ending:
+        if not self._limits.gpus:
+            return self._watch()
+        with GpuMeter(lambda: self.meter.pids() if self.meter else ()) as gpu:
+            ending = self._watch()
+        self.gpu_bytes = gpu.peak_bytes
+        return ending
+
+    def _watch(self) -> Ending:
         self._container.start()  # an APIError here means: never started
         began = time.monotonic()
         # Polling, not wait(timeout=), whose errors are not those documented; the watcher needs a beat anyway.
@@ -286,6 +325,10 @@ class _Supervised:
             time.sleep(SHORTEST_POLL_S)
 
 
+def _mb(count: int | None) -> float | None:
+    return None if count is None else count / (1 << 20)
+
+
 def _hand_over(output_dir: Path, user: tuple[int, int]) -> None:
     """Make the output folder the container's own and nobody else's; its parent can be crossed, not listed."""
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -301,32 +344,6 @@ def _save_logs(container: Container, log_dir: Path) -> None:
         with (log_dir / f"{stream}.log").open("wb") as log, suppress(APIError):
             for piece in container.logs(stream=True, **wanted):  # the engine keeps at most LOG_BYTES
                 log.write(piece)
-
-
-def _explain(error: APIError) -> str:
-    return printable(str(error.explanation or error))[:300]
-
-
-@contextmanager
-def _platform_errors() -> Iterator[None]:
-    """Turn what the SDK raises when the Engine is at fault into one sentence."""
-    try:
-        yield
-    except ImageNotFound as error:
-        raise InfrastructureError(
-            f"an image is not on this machine: {_explain(error)}; build it with `lanner method build`",
-            ErrorClass.PULL_ERROR,
-        ) from None
-    except APIError as error:
-        full = "no space left" in str(error)
-        raise InfrastructureError(
-            f"the Docker Engine refused: {_explain(error)}",
-            ErrorClass.DISK_FULL if full else ErrorClass.PLATFORM_ERROR,
-        ) from None
-    except (DockerException, RequestException) as error:
-        raise InfrastructureError(
-            f"no Docker Engine answers ({printable(str(error))[:160]}); {START_DOCKER}"
-        ) from None
 
 
 RUNNERS.add("docker", DockerRunner)

@@ -1,10 +1,14 @@
-"""Images: build a method's folder once, or pull what it names by digest; say what was used."""
+"""The engine's images: build a method's folder once, or pull what it names by digest; list and remove them.
+
+The way to the engine is here as well: Docker, or podman through the same SDK, as DOCKER_HOST says.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import io
 import os
+import re
 import stat
 import tarfile
 import tempfile
@@ -14,12 +18,135 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+from docker.models.images import Image
+from requests.exceptions import RequestException
+
 from lanner.errors import ErrorClass, ImageBuildError, InfrastructureError
 from lanner.methods import Method, folder_files
 from lanner.records import printable
 
 TAIL_LINES = 20
 BUILD_TIMEOUT_S = 3600
+STEP = re.compile(
+    r"step \d+/\d+ ?: (.*)", re.IGNORECASE
+)  # "Step 1/2 : FROM" of Docker, "STEP 1/2: " of podman
+METHOD_LABEL = "lanner.method"
+
+START_DOCKER = (
+    "start it (`sudo systemctl start docker`, Docker Desktop, or `podman system service --time=0` with "
+    "DOCKER_HOST set), or use `--runner process` for the bundled methods"
+)
+
+
+def connect(timeout_s: int = 60) -> docker.DockerClient:
+    """A client of the engine that answers; InfrastructureError when none does."""
+    with platform_errors():
+        client = docker.from_env(timeout=timeout_s)
+        client.ping()
+        return client
+
+
+@contextmanager
+def platform_errors() -> Iterator[None]:
+    """Turn what the SDK raises when the engine is at fault into one sentence."""
+    try:
+        yield
+    except ImageNotFound as error:
+        raise InfrastructureError(
+            f"an image is not on this machine: {explain(error)}; build it with `lanner method build`",
+            ErrorClass.PULL_ERROR,
+        ) from None
+    except APIError as error:
+        full = "no space left" in str(error)
+        raise InfrastructureError(
+            f"the container engine refused: {explain(error)}",
+            ErrorClass.DISK_FULL if full else ErrorClass.PLATFORM_ERROR,
+        ) from None
+    except (DockerException, RequestException) as error:
+        raise InfrastructureError(
+            f"no Docker Engine answers ({printable(str(error))[:160]}); {START_DOCKER}"
+        ) from None
+
+
+def explain(error: APIError) -> str:
+    """The engine's own words, printable and short."""
+    return printable(str(error.explanation or error))[:300]
+
+
+def pinned(client: docker.DockerClient, reference: str) -> Image:
+    """The image ``reference`` names, pulled where it is not here; PULL_ERROR where it cannot be."""
+    try:
+        return client.images.get(reference)
+    except ImageNotFound:
+        pass
+    if reference.startswith("sha256:"):
+        raise InfrastructureError(
+            f"no local image has the ID {reference}; load it with docker load", ErrorClass.PULL_ERROR
+        )
+    with lock(reference.rpartition("/")[2]):
+        try:
+            return client.images.pull(reference)
+        except APIError as error:
+            raise InfrastructureError(
+                f"{reference} cannot be pulled: {explain(error)}; check the name and the network",
+                ErrorClass.PULL_ERROR,
+            ) from None
+
+
+def built(client: docker.DockerClient, method: Method) -> Image:
+    """The image tagged ``method.tag``, built where it is not here; ``build_events`` says what is raised."""
+    with lock(method.tag):
+        try:
+            return client.images.get(method.tag)
+        except ImageNotFound:
+            pass
+        assert method.folder is not None, "a method without an image has a folder"
+        events = client.api.build(
+            fileobj=io.BytesIO(build_context(method.folder)),
+            custom_context=True,
+            tag=method.tag,
+            buildargs=method.build_args,
+            labels={METHOD_LABEL: method.name, "lanner.identity": method.identity},
+            rm=True,
+            forcerm=True,
+            decode=True,
+            timeout=BUILD_TIMEOUT_S,
+        )
+        build_events(method, events)
+        return client.images.get(method.tag)
+
+
+def has_image(reference: str) -> bool:
+    """Whether the engine holds the image, so that nothing would be pulled."""
+    with platform_errors():
+        try:
+            docker.from_env().images.get(reference)
+        except ImageNotFound:
+            return False
+    return True
+
+
+def built_images() -> dict[str, int]:
+    """Tags of the images Lanner built, with their sizes in bytes; layers they share count in each."""
+    with platform_errors():
+        images = docker.from_env().images.list(filters={"label": METHOD_LABEL})
+    return {tag: int(image.attrs.get("Size") or 0) for image in images for tag in image.tags}
+
+
+def remove_image(tag: str) -> bool:
+    """Remove an image by its tag; False where a container still uses it."""
+    with platform_errors():
+        try:
+            docker.from_env().images.remove(tag)
+        except ImageNotFound:
+            return True
+        except APIError as error:
+            if error.status_code != 409:  # conflict
+                raise
+            return False
+    return True
 
 
 def build_context(folder: Path) -> bytes:
@@ -63,8 +190,8 @@ def build_events(method: Method, events: Iterator[Mapping[str, Any]]) -> None:
         for line in str(event.get("stream") or event.get("error") or "").splitlines():
             if line.strip():
                 tail.append(printable(line.rstrip(), keep="\t"))
-            if line.startswith("Step "):
-                step = line.partition(" : ")[2]
+            if found := STEP.match(line):
+                step = found[1]
         if "error" in event:
             reason = printable(str(event["error"]))[:300]
             if not step or step.upper().startswith("FROM "):

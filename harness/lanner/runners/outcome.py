@@ -11,6 +11,7 @@ import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from lanner.errors import ErrorClass
@@ -18,28 +19,57 @@ from lanner.records import printable
 
 NOT_APPLICABLE_CODE = 99
 LINE_LENGTH = 300
+INIT_COULD_NOT_START = re.compile(r"ERROR \(catatonit:\d+\): failed to exec")
+"""podman's init ends with code 1 where Docker's ends with 126 or 127."""
 
-SENTENCES: Mapping[ErrorClass, str] = {
-    ErrorClass.PULL_ERROR: "the image could not be pulled",
-    ErrorClass.BUILD_ERROR: "the image could not be built",
-    ErrorClass.PLATFORM_ERROR: "the container platform failed; the method is not at fault",
-    ErrorClass.START_ERROR: "the method's command could not be started; check command in method.yaml",
-    ErrorClass.OOM: "the method ran out of memory; give it more memory_mb or let it use less",
-    ErrorClass.TIMEOUT: "the method was stopped at its time limit",
-    ErrorClass.CANCELLED: "the run was cancelled",
-    ErrorClass.CRASH: "the method crashed",
-    ErrorClass.METHOD_ERROR: "the method failed",
-    ErrorClass.NOT_APPLICABLE: "the method does not apply here",
-    ErrorClass.NO_OUTPUT: "the method wrote no prediction.h5ad",
-    ErrorClass.INVALID_OUTPUT: "the prediction breaks the contract",
-    ErrorClass.PARTIAL_OUTPUT: "the prediction was not fully written",
-    ErrorClass.OUTPUT_TOO_LARGE: "the method wrote more than it may to its output folder",
-    ErrorClass.DISK_FULL: "the disk is full; the method is not at fault",
-    ErrorClass.LOG_OVERFLOW: "the method logged more than it may",
-    ErrorClass.METRIC_ERROR: "scoring failed; the method is not at fault",
-    ErrorClass.LOST: "the worker was lost; the method is not at fault",
+
+class Retry(StrEnum):
+    """When a failed run is tried again."""
+
+    NEXT_BUILD = "next build"  # of itself: the failure says nothing lasting about the method
+    SCORING = "scoring"  # the prediction stands; only its scores are computed again
+    ON_REQUEST = "on request"  # by `lanner retry`, or when the method, its limits or its input change
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What is said of a class of failures, always in the same words, and when such a run is tried again."""
+
+    sentence: str
+    retry: Retry
+
+
+POLICIES: Mapping[ErrorClass, Policy] = {
+    ErrorClass.PULL_ERROR: Policy("the image could not be pulled", Retry.NEXT_BUILD),
+    ErrorClass.BUILD_ERROR: Policy("the image could not be built", Retry.NEXT_BUILD),
+    ErrorClass.PLATFORM_ERROR: Policy(
+        "the container platform failed; the method is not at fault", Retry.NEXT_BUILD
+    ),
+    ErrorClass.START_ERROR: Policy(
+        "the method's command could not be started; check command in method.yaml", Retry.ON_REQUEST
+    ),
+    ErrorClass.OOM: Policy(
+        "the method ran out of memory; give it more memory_mb or let it use less", Retry.ON_REQUEST
+    ),
+    ErrorClass.TIMEOUT: Policy("the method was stopped at its time limit", Retry.ON_REQUEST),
+    ErrorClass.CANCELLED: Policy("the run was cancelled", Retry.NEXT_BUILD),
+    ErrorClass.CRASH: Policy("the method crashed", Retry.ON_REQUEST),
+    ErrorClass.METHOD_ERROR: Policy("the method failed", Retry.ON_REQUEST),
+    ErrorClass.NOT_APPLICABLE: Policy("the method does not apply here", Retry.ON_REQUEST),
+    ErrorClass.NO_OUTPUT: Policy("the method wrote no prediction.h5ad", Retry.ON_REQUEST),
+    ErrorClass.INVALID_OUTPUT: Policy("the prediction breaks the contract", Retry.ON_REQUEST),
+    ErrorClass.PARTIAL_OUTPUT: Policy("the prediction was not fully written", Retry.ON_REQUEST),
+    ErrorClass.OUTPUT_TOO_LARGE: Policy(
+        "the method wrote more than it may to its output folder", Retry.ON_REQUEST
+    ),
+    ErrorClass.DISK_FULL: Policy("the disk is full; the method is not at fault", Retry.NEXT_BUILD),
+    ErrorClass.LOG_OVERFLOW: Policy("the method logged more than it may", Retry.ON_REQUEST),
+    ErrorClass.METRIC_ERROR: Policy("scoring failed; the method is not at fault", Retry.SCORING),
+    ErrorClass.LOST: Policy("the worker was lost; the method is not at fault", Retry.NEXT_BUILD),
 }
-"""One fixed sentence per class."""
+"""One fixed sentence and one retry policy per class; ``store.RETRIED`` is its NEXT_BUILD part."""
+
+SENTENCES: Mapping[ErrorClass, str] = {name: policy.sentence for name, policy in POLICIES.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +127,7 @@ def _error_class(ending: Ending) -> ErrorClass | None:
         return ErrorClass.NOT_APPLICABLE
     if ending.disk_full:
         return ErrorClass.DISK_FULL
-    if code in (126, 127):
+    if code in (126, 127) or INIT_COULD_NOT_START.match(ending.stderr_line):
         return ErrorClass.START_ERROR
     if ending.engine_error:
         return start_failure(ending.engine_error)
@@ -112,7 +142,9 @@ def start_failure(text: str) -> ErrorClass:
         return ErrorClass.DISK_FULL
     if re.search(r"device driver|nvidia|gpu", text, re.IGNORECASE):
         return ErrorClass.PLATFORM_ERROR
-    if re.search(r"executable file not found|exec format|exec:|permission denied", text, re.IGNORECASE):
+    if re.search(r"rlimit|container-init|cgroup|mount", text, re.IGNORECASE):
+        return ErrorClass.PLATFORM_ERROR  # before "permission denied", which these may end in
+    if re.search(r"executable file .*not found|exec format|exec:|permission denied", text, re.IGNORECASE):
         return ErrorClass.START_ERROR
     return ErrorClass.PLATFORM_ERROR
 

@@ -102,7 +102,11 @@ class ProcessRunner:
             ending, stderr_line=last_line(log_dir / "stderr.log"), disk_full=is_disk_full(output_dir)
         )
         error_class, message = classify(ending)
-        measured = {**process.usage, "output_mb": usage(output_dir)[0] / (1 << 20)}
+        measured = {
+            **process.usage,
+            "peak_gpu_memory_mb": None,
+            "output_mb": usage(output_dir)[0] / (1 << 20),
+        }
         return Outcome(
             error_class=error_class,
             exit_code=ending.exit_code,

@@ -6,7 +6,11 @@ import os
 import re
 import shutil
 import stat
+import subprocess
+import threading
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Self
 
 from lanner.records import Limits
 
@@ -63,6 +67,14 @@ class CgroupMeter:
             table = ""
         self._files = cgroup_files(table, root)
 
+    def pids(self) -> set[int]:
+        """The processes in the cgroup now."""
+        try:
+            listed = (self._files["peak"].parent / "cgroup.procs").read_text()
+        except (KeyError, OSError):
+            return set()
+        return {int(pid) for pid in listed.split()}
+
     def sample(self) -> None:
         """Take one reading; the cgroup vanishes with its last process, so the last good one counts."""
         peak = _number(self._files.get("peak"))
@@ -72,6 +84,58 @@ class CgroupMeter:
         if cpu is not None:
             self.cpu_seconds = cpu / (1e6 if self._files["cpu"].name == "cpu.stat" else 1e9)
         self.oom_kills = _number(self._files.get("oom"), r"oom_kill (\d+)") or self.oom_kills
+
+
+class GpuMeter:
+    """Samples the memory a run's processes hold on GPUs, every second, on a thread of its own.
+
+    ``peak_bytes`` stays None where there is no nvidia-smi or it does not say. ``pids`` returns the run's
+    processes, as the host numbers them.
+    """
+
+    def __init__(self, pids: Callable[[], Collection[int]]) -> None:
+        self.peak_bytes: int | None = None
+        self._pids, self._program = pids, shutil.which("nvidia-smi")
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        if self._program:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
+
+    def _watch(self) -> None:
+        command = [
+            str(self._program),
+            "--query-compute-apps=pid,used_gpu_memory",
+            "--format=csv,noheader,nounits",
+        ]
+        while not self._ended.is_set():
+            try:
+                listing = subprocess.run(
+                    command, capture_output=True, text=True, timeout=10, check=True
+                ).stdout
+            except (OSError, subprocess.SubprocessError):
+                return
+            held = gpu_bytes(listing, self._pids())
+            if held is not None:
+                self.peak_bytes = max(held, self.peak_bytes or 0)
+            self._ended.wait(1.0)
+
+
+def gpu_bytes(listing: str, pids: Collection[int]) -> int | None:
+    """Bytes on all GPUs held by ``pids``, from nvidia-smi's ``pid, MiB`` lines; None where none is listed."""
+    held = [
+        int(memory) << 20
+        for pid, _, memory in (line.replace(" ", "").partition(",") for line in listing.splitlines())
+        if pid.isdigit() and int(pid) in pids and memory.isdigit()  # "[N/A]" where the driver does not tell
+    ]
+    return sum(held) if held else None
 
 
 def cgroup_files(table: str, root: Path) -> dict[str, Path]:

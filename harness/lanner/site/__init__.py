@@ -76,16 +76,13 @@ def scores_table(scored: Sequence[Scored]) -> pd.DataFrame | None:
 def _section(
     table: PlainTable, document: Mapping[str, Any], primary: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    summaries = {
-        summary["method"]: summary
-        for summary in document["summaries"]
-        if f"{summary['dataset']}, {summary['split']}" == table.title and summary["scores"] is not None
-    }
-    dataset = next(item for item in document["datasets"] if table.title.startswith(f"{item['id']}, "))
-    methods = [row[0] for row in table.rows if row[0] in summaries]
+    dataset = next(item for item in document["datasets"] if item["id"] == table.dataset)
     shown = [metric for metric in primary if metric["id"] in table.columns]
     plots = [
-        (metric, dot_plot([(name, summaries[name]["scores"][metric["id"]]) for name in methods]))
+        (
+            metric,
+            dot_plot([(name, summary["scores"][metric["id"]]) for name, summary in table.summaries.items()]),
+        )
         for metric in shown
     ]
     anchor = "".join(char if char.isalnum() else "-" for char in table.title)

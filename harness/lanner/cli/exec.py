@@ -1,0 +1,58 @@
+"""``exec``: one attempt, as every engine places it. It imports little, because every run pays for it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lanner import store
+from lanner.config import Settings
+from lanner.errors import ConfigurationError
+
+PR_SET_PDEATHSIG = 1
+
+
+@click.command("exec")
+@click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.pass_obj
+def exec_command(settings: Settings, spec: Path) -> int:
+    """Run one attempt from its SPEC.json: the unit every execution engine places.
+
+    Claims the attempt, runs it, validates, writes its record; exits 0 even when the method failed.
+
+    \b
+    Example:
+      lanner exec .lanner/runs/simulated/1a2b3c4d/additive/5e6f7a8b/attempt-1/spec.json
+    """
+    from lanner import pipeline
+    from lanner.runners import RUNNERS
+
+    document = store.read_json(spec)
+    if not isinstance(document, dict) or document.get("format") != "lanner-spec/1":
+        raise ConfigurationError(f"{spec} is not a run's spec.json; `lanner run` writes them")
+    _end_with_parent()
+    options = {"trust": True} if document["keyed"]["trust_process"] else {}
+    runner = RUNNERS[document["keyed"]["runner"]](**options)
+    pipeline.execute(spec.resolve().parent, document, settings, runner)
+    return 0
+
+
+def _end_with_parent() -> None:
+    """Cancel this attempt when the local pool that placed it dies or asks; other engines send SIGTERM too."""
+
+    def stop(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    parent = os.environ.pop("LANNER_PARENT", None)
+    if parent and sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != int(parent):  # it died before the line above
+            raise KeyboardInterrupt

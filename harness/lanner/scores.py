@@ -1,0 +1,126 @@
+"""Per-condition scores in the store: computed once for a run, once for a truth's bounds, then read back."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lanner import staging
+from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
+from lanner.ingest import IngestResult, ingest
+from lanner.pipeline import expectation, scratch
+from lanner.records import Split, sha256_json
+from lanner.store import RunFolder, write_bytes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lanner.truth import Truth
+
+SCORE_COLUMNS = (
+    *("metric", "variant", "condition", "request_id", "perturbation", "context"),
+    *("value", "status", "reason", "chance"),
+)
+"""Columns of a scores file, one row per metric, variant and condition (docs/reference/files.md)."""
+BOUND_COLUMNS = ("bound", "kind", "bds")
+"""Further columns of a bounds file."""
+SCORING_VERSION = 1
+"""Raised when unchanged metrics would give other scores: stored ones are then computed again."""
+
+
+def metric_set(metric_ids: Sequence[str]) -> str:
+    """Hash of what a scores file holds: the cards of the metrics, the bounds, the version of the scoring."""
+    from lanner.bounds import BOUNDS
+    from lanner.metrics import METRICS
+
+    cards = sorted(METRICS[name].card.sha256 for name in metric_ids)
+    return sha256_json({"scoring": SCORING_VERSION, "cards": cards, "bounds": list(BOUNDS)})[:16]
+
+
+def stored_scores(folder: RunFolder, metric_ids: Sequence[str]) -> pd.DataFrame | None:
+    """Per-condition scores of a run, where they have been computed before."""
+    return read_frame(_scores_path(folder, metric_ids))
+
+
+def stored_bounds(home: Path, split: Split, metric_ids: Sequence[str]) -> pd.DataFrame | None:
+    """Per-condition scores of a split's bounds, where they have been computed before."""
+    return read_frame(_bounds_path(home / "truth" / split.sha256, metric_ids))
+
+
+def score_run(
+    folder: RunFolder, truth: Truth, staged: staging.Staged, metric_ids: Sequence[str], *, device: str = "cpu"
+) -> pd.DataFrame:
+    """Score the stored prediction of a run that succeeded, and store the scores.
+
+    Raises PredictionError when the prediction no longer passes intake.
+    """
+    from lanner import scoring
+
+    record, prediction = folder.record(), folder.prediction()
+    if record is None or prediction is None:
+        raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
+    with tempfile.TemporaryDirectory(prefix="score-", dir=scratch(folder.path)) as temporary:
+        result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
+        frame = scoring.score(truth, prediction_of(result, record["residual"]), metric_ids, device=device)
+    write_frame(_scores_path(folder, metric_ids), frame)
+    return frame
+
+
+def score_bounds(truth: Truth, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
+    """Per-condition scores of the bounds, frozen beside the sealed truth: computed at most once."""
+    from lanner import scoring
+
+    path = _bounds_path(truth.folder, metric_ids)
+    stored = read_frame(path)
+    if stored is not None:
+        return stored
+    frame = scoring.score_bounds(truth, metric_ids, device=device)
+    write_frame(path, frame)
+    return frame
+
+
+def prediction_of(result: IngestResult, residual: str | None) -> Any:
+    """The checked, canonical prediction as scoring takes it."""
+    from lanner import scoring
+
+    return scoring.Prediction(
+        matrix=result.matrix,
+        n_cells=result.n_cells,
+        answered=result.answered,
+        residual=residual if result.kind == "profiles" else None,
+    )
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table of per-condition scores as parquet, atomically, its columns checked and typed."""
+    import pyarrow as pa
+
+    number, text = pa.float64(), pa.string()
+    columns = {
+        name: number if name in ("value", "chance", "bds") else text
+        for name in (*SCORE_COLUMNS, *(BOUND_COLUMNS if "bound" in frame else ()))
+    }
+    if set(frame.columns) != set(columns):
+        raise InfrastructureError(
+            f"a table of scores has the columns {', '.join(frame.columns)}, not {', '.join(columns)}; "
+            "this is a fault of Lanner's: report it",
+            ErrorClass.METRIC_ERROR,
+        )
+    write_bytes(path, frame.to_parquet(index=False, schema=pa.schema(list(columns.items()))))
+
+
+def read_frame(path: Path) -> pd.DataFrame | None:
+    """Read a table ``write_frame`` wrote; None where there is none."""
+    import pandas as pd
+
+    return pd.read_parquet(path) if path.is_file() else None
+
+
+def _scores_path(folder: RunFolder, metric_ids: Sequence[str]) -> Path:
+    return folder.path / "scores" / f"{metric_set(metric_ids)}.parquet"
+
+
+def _bounds_path(truth: Path, metric_ids: Sequence[str]) -> Path:
+    return truth / "bounds" / f"{metric_set(metric_ids)}.parquet"
