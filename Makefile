@@ -43,6 +43,10 @@ test: setup  ## Unit, contract, hostile-file, container and quickstart tests
 test-all: setup  ## Everything, the slow and the real-data tests too
 	$(BIN)/pytest -n $(JOBS)
 
+.PHONY: fuzz
+fuzz: setup  ## Read 50,000 mutated predictions: none may crash, hang or be accepted wrongly
+	$(BIN)/python -m tests.hostile.fuzz --mutations 50000 --jobs $(JOBS)
+
 .PHONY: bench
 bench: setup  ## Measure what a run costs the harness, staging and loading
 	$(BIN)/python -m benchmarks.harness_overhead

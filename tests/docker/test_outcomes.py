@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,9 @@ ENDINGS: dict[str, tuple[str | list[str], ErrorClass | None]] = {
     "killed by itself": ("import os; os.kill(os.getpid(), 9)", ErrorClass.CRASH),
     "segmentation fault": ("import ctypes; ctypes.string_at(0)", ErrorClass.CRASH),
     "abort": ("import os; os.abort()", ErrorClass.CRASH),
+    # Without an init, a shell as process 1 survives its own signal and ends with 0.
+    "a signal a shell sends itself": (["sh", "-c", "kill -SEGV $$"], ErrorClass.CRASH),
+    "an orphan left running": (["sh", "-c", "sleep 60 & exit 0"], None),
     "out of memory": (EAT, ErrorClass.OOM),
     "a child out of memory, its parent fails": (f"{FORK}sys.exit(1)", ErrorClass.OOM),
     "a child out of memory, its parent recovers": (FORK, None),
@@ -88,6 +92,24 @@ def test_stdout_and_stderr_are_kept_apart(run: Run, tmp_path: Path) -> None:
     run("python", "-c", "import sys; print('result'); print('talk', file=sys.stderr)")
     assert (tmp_path / "attempt" / "stdout.log").read_text() == "result\n"
     assert (tmp_path / "attempt" / "stderr.log").read_text() == "talk\n"
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_the_platform_s_fault(run: Run) -> None:
+    outcome = run("true", gpus=1)
+    assert outcome.error_class is ErrorClass.PLATFORM_ERROR, outcome
+    assert outcome.usage["peak_gpu_memory_mb"] is None
+
+
+def test_every_usage_is_recorded_where_it_can_be_known(run: Run) -> None:
+    outcome = run(
+        "python", "-c", "open('/output/x', 'wb').write(bytes(3 << 20)); import time; time.sleep(0.5)"
+    )
+    assert set(outcome.usage) == {
+        "wall_seconds", "cpu_seconds", "peak_memory_mb", "peak_gpu_memory_mb", "output_mb",
+    }  # fmt: skip
+    assert 3 <= outcome.usage["output_mb"] < 4
+    assert outcome.usage["peak_gpu_memory_mb"] is None
 
 
 def test_memory_and_processor_time_are_measured(run: Run) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -149,6 +150,20 @@ def fixed_width_names(path: Path, truth: Path) -> None:
     with h5py.File(path, "w") as file:
         file["obs/_index"], file["var/_index"] = np.array(ROWS, "S32"), np.array(GENES, "S32")
         file["X"] = values()
+
+
+@fine
+def names_in_gzip(path: Path, truth: Path) -> None:
+    with h5py.File(path, "w") as file:
+        for axis, names in (("obs", ROWS), ("var", GENES)):
+            options = {"dtype": h5py.string_dtype(), "compression": "gzip", "shuffle": True, "chunks": (5,)}
+            file.create_dataset(f"{axis}/_index", data=np.array(names, object), **options)
+        file.create_dataset("X", data=values(), compression="gzip", fletcher32=True)
+
+
+@fine
+def lzf_that_does_not_pay(path: Path, truth: Path) -> None:
+    write_good(path, compression="lzf", chunks=(1, 1))
 
 
 @fine
@@ -482,6 +497,82 @@ def half_of_the_chunks(path: Path, truth: Path) -> None:
     with bare_file(path) as file:
         file.create_dataset("X", SHAPE, np.float32, chunks=(3, 8))
         file["X"][:9] = values()[:9]
+
+
+def stored_as(chunk: bytes, mask: int = 0, **options: object) -> Builder:
+    """One chunk of the whole matrix, stored as these bytes; HDF5 reads past the end of too few."""
+
+    def build(path: Path, truth: Path) -> None:
+        with bare_file(path) as file:
+            dataset = file.create_dataset("X", SHAPE, np.float32, chunks=SHAPE, **options)
+            dataset.id.write_direct_chunk((0, 0), chunk, filter_mask=mask)
+
+    return build
+
+
+WHOLE = values().tobytes()
+
+family(
+    "incomplete",
+    "chunk",
+    {
+        "that_inflates_to_less": stored_as(zlib.compress(WHOLE[:100]), compression="gzip"),
+        "that_inflates_to_more": stored_as(zlib.compress(WHOLE + b"more"), compression="gzip"),
+        "that_inflates_to_much_more": stored_as(zlib.compress(bytes(16 << 20), 9), compression="gzip"),
+        "that_is_cut_off": stored_as(zlib.compress(WHOLE)[:-20], compression="gzip"),
+        "that_is_no_deflate": stored_as(b"nonsense" * 8, compression="gzip"),
+        "said_not_to_be_compressed": stored_as(zlib.compress(WHOLE), mask=1, compression="gzip"),
+        "of_only_a_checksum": stored_as(b"1234", compression="gzip", fletcher32=True),
+        "shorter_than_its_checksum": stored_as(b"1", fletcher32=True),
+    },
+)
+
+
+@hostile("filter")
+def lzf_into_a_small_buffer(path: Path, truth: Path) -> None:
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_chunk(SHAPE)
+    plist.set_filter(h5z.FILTER_LZF, h5z.FLAG_OPTIONAL, (4, 261, 8))
+    with bare_file(path) as file:
+        h5d.create(file.id, b"X", h5t.IEEE_F32LE, h5s.create_simple(SHAPE), plist).write_direct_chunk(
+            (0, 0), b"\x00\x41"
+        )
+    content = bytearray(path.read_bytes())  # the filter corrects its parameters as it is set: put ours back
+    at = content.index((261).to_bytes(4, "little")) + 4
+    content[at : at + 4] = (8).to_bytes(4, "little")
+    path.write_bytes(content)
+
+
+def heap(at: int, value: bytes) -> Builder:
+    """A good file whose heap of strings has other bytes ``at`` bytes after where its free space begins."""
+
+    def build(path: Path, truth: Path) -> None:
+        write_good(path)
+        content = bytearray(path.read_bytes())
+        start = content.index(b"GCOL")
+        size = int.from_bytes(content[start + 8 : start + 16], "little")
+        position = start + 16
+        while int.from_bytes(content[position : position + 2], "little"):
+            length = int.from_bytes(content[position + 8 : position + 16], "little")
+            position += 16 + -(-length // 8) * 8
+        assert position < start + size
+        target = start if at < 0 else position
+        content[target + abs(at) : target + abs(at) + len(value)] = value
+        path.write_bytes(content)
+
+    return build
+
+
+family(
+    "incomplete",
+    "heap_of_strings",
+    {
+        "whose_free_space_has_no_size": heap(8, bytes(8)),  # HDF5 walks it for ever
+        "whose_free_space_overflows": heap(8, b"\xff" * 8),
+        "of_a_terabyte": heap(-8, (1 << 40).to_bytes(8, "little")),
+        "of_another_version": heap(-4, b"\x07"),
+    },
+)
 
 
 # wrong inside
