@@ -9,6 +9,7 @@ from typing import Any
 import anndata
 import numpy as np
 import pandas as pd
+from lanner.h5ad.source import write_anndata
 
 
 def prepare(sources: Mapping[str, Path], parameters: Mapping[str, Any], output: Path) -> None:
@@ -19,4 +20,4 @@ def prepare(sources: Mapping[str, Path], parameters: Mapping[str, Any], output: 
         X = np.vstack([control, bundle["lfc_s"], bundle["lfc_d"]]).astype(np.float32)
         genes = [str(name) for name in bundle["genes_hvg"]]
     obs = pd.DataFrame({"perturbation": labels}, index=labels)
-    anndata.AnnData(X=X, obs=obs, var=pd.DataFrame(index=genes)).write_h5ad(output)
+    write_anndata(output, anndata.AnnData(X=X, obs=obs, var=pd.DataFrame(index=genes)))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import rdata
 import scipy.sparse as sp
+from lanner.h5ad.source import write_anndata
 
 CONTROL = "non-targeting"
 
@@ -34,9 +35,9 @@ def prepare(sources: Mapping[str, Path], parameters: Mapping[str, Any], output: 
         },
         index=[f"cell{i}" for i in range(counts.shape[0])],
     )
-    anndata.AnnData(
-        X=log1p_cp10k(counts), obs=obs, var=pd.DataFrame(index=genes), layers={"counts": counts}
-    ).write_h5ad(output)
+    var = pd.DataFrame(index=genes)
+    adata = anndata.AnnData(X=log1p_cp10k(counts), obs=obs, var=var, layers={"counts": counts})
+    write_anndata(output, adata)
 
 
 def read_rda(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import anndata
 import numpy as np
 import pandas as pd
+from lanner.h5ad.source import write_anndata
 
 
 def prepare(sources: Mapping[str, Path], parameters: Mapping[str, Any], output: Path) -> None:
@@ -36,4 +37,4 @@ def prepare(sources: Mapping[str, Path], parameters: Mapping[str, Any], output: 
         }
     )
     obs.index = pd.Index(obs["perturbation"] + "/" + obs["replicate"])
-    anndata.AnnData(X=X, obs=obs, var=pd.DataFrame(index=genes)).write_h5ad(output)
+    write_anndata(output, anndata.AnnData(X=X, obs=obs, var=pd.DataFrame(index=genes)))

@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lanner.errors import ConfigurationError
+from lanner.h5ad.writing import create
 
 Block: TypeAlias = sp.csr_matrix | np.ndarray[Any, Any]
 
@@ -127,6 +128,12 @@ def assemble(
     return anndata.AnnData(X=X, obs=obs, var=var, layers=dict(layers or {}), uns=dict(uns or {}))
 
 
+def write_anndata(path: Path, adata: Any) -> None:
+    """Write an AnnData to a new file; unlike ``adata.write_h5ad``, a full disk is an OSError."""
+    with create(path) as file:
+        anndata.io.write_elem(file, "/", adata)
+
+
 def write_source(
     path: Path, obs: pd.DataFrame, genes: Iterable[str], blocks: Iterable[Mapping[str | None, sp.csr_matrix]]
 ) -> None:
@@ -144,8 +151,9 @@ def write_source(
         Each maps None (X) or a layer's name to a CSR block of the same rows.
     """
     var = pd.DataFrame(index=pd.Index(list(genes)))
-    assemble(sp.csr_matrix((len(obs), len(var)), dtype=np.float32), obs, var.index).write_h5ad(path)
-    with h5py.File(path, "r+") as file:
+    empty = assemble(sp.csr_matrix((len(obs), len(var)), dtype=np.float32), obs, var.index)
+    with create(path) as file:
+        anndata.io.write_elem(file, "/", empty)
         del file["X"]
         appenders: dict[str | None, _CsrAppender] = {}
         for block in blocks:

@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
+from lanner.h5ad.writing import create
+
 CHUNK = 1 << 16
 Block: TypeAlias = sp.csr_matrix | np.ndarray[Any, Any]
 
@@ -33,7 +35,7 @@ def write_train(
     """
     n_rows = len(next(iter(obs.values())))
     names = np.array(list(genes), dtype=object)
-    with h5py.File(path, "w", libver=("earliest", "v108")) as file:
+    with create(path) as file:
         _encode(file, "anndata", "0.1.0")
         for name in ("layers", "obsm", "obsp", "uns", "varm", "varp"):
             _encode(file.create_group(name), "dict", "0.1.0")

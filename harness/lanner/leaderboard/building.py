@@ -11,7 +11,13 @@ import pandas as pd
 
 from lanner import execution, pipeline, scores, store
 from lanner.config import Settings
-from lanner.errors import ErrorClass, ImageBuildError, LannerError, PredictionError
+from lanner.errors import (
+    ErrorClass,
+    ImageBuildError,
+    InfrastructureError,
+    LannerError,
+    PredictionError,
+)
 from lanner.leaderboard.campaign import Campaign, Cell, Monitor, Silence, expand
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.results import Scored, execution_document, leaderboard_document
@@ -134,6 +140,11 @@ def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
         )
     except PredictionError as error:
         return error
+    except LannerError:
+        raise
+    except Exception as error:  # a metric's fault neither ends the campaign nor counts against the method
+        reason = f"scoring failed: {type(error).__name__}: {error}"
+        return InfrastructureError(reason, ErrorClass.METRIC_ERROR)
 
 
 def _bounds(cell: Cell, definition: Definition) -> pd.DataFrame:

@@ -102,6 +102,9 @@ class ProcessRunner:
             ending, stderr_line=last_line(log_dir / "stderr.log"), disk_full=is_disk_full(output_dir)
         )
         error_class, message = classify(ending)
+        # As a container would have said it: temporary paths would make two builds of one run differ.
+        for real, name in ((here, "/method"), (home, "/tmp"), (input_dir, "/input"), (output_dir, "/output")):
+            message = message.replace(str(real.resolve()), name).replace(str(real), name)
         measured = {
             **process.usage,
             "peak_gpu_memory_mb": None,
