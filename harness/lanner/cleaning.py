@@ -22,6 +22,7 @@ KINDS = {
     "leftovers": "partial files and temporary folders that killed processes left",
     "attempts": "attempts that a later one of the same run has replaced",
     "failed": "runs that failed or were cancelled, with their logs",
+    "aggregates": "aggregated scores, computed from stored ones",
     "staged": "staged inputs, shared by runs",
     "truth": "sealed truths and the scores of their bounds",
     "data": "downloaded files and normalised datasets",
@@ -115,7 +116,6 @@ def _paths(home: Path, kind: str) -> Iterator[Path]:
                 yield run
     elif kind == "runs":
         yield from runs
-        yield from (home / "aggregates").glob("*")
     elif kind == "truth":
         yield from (path for path in (home / "truth").glob("[0-9a-f]*"))
     else:

@@ -165,11 +165,11 @@ def _engines(quick: bool) -> Iterator[Finding]:
     reason = docker.docker_available()
     if reason is not None:
         fix = "install and start Docker or podman; without it only Lanner's own methods run, unsealed"
-        yield Finding("engine", "warning", reason, fix)
+        yield Finding("docker", "warning", reason, fix)
         return
     engine = docker.engine_facts()
     name = "podman" if engine.name == "Podman" else "docker"
-    yield Finding("engine", "ok", f"{engine}: {PROMISES[name]}")
+    yield Finding("docker", "ok", f"{engine}: {PROMISES[name]}")
     yield _runtime(engine)
     if quick:
         yield Finding("sandbox", "ok", "not tried (--quick)")
@@ -195,10 +195,13 @@ def _installed(check: str, *programs: str) -> Finding:
 
 
 def _runtime(engine: object) -> Finding:
-    from lanner.runners.docker import RUNTIME_VARIABLE, Engine
+    from lanner.runners.docker import PODMAN_RUNTIME, RUNTIME_VARIABLE, Engine
 
     assert isinstance(engine, Engine)
     chosen = os.environ.get(RUNTIME_VARIABLE)
+    if chosen and engine.name == "Podman":
+        found = f"{RUNTIME_VARIABLE}={chosen}, which podman's API ignores"
+        return Finding("runtime", "error", found, PODMAN_RUNTIME)
     if chosen and chosen not in engine.runtimes:
         fix = f"install {chosen} and name it in the engine's settings, or unset {RUNTIME_VARIABLE}"
         return Finding("runtime", "error", f"{chosen} is not known to the engine", fix)

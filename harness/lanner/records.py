@@ -172,7 +172,8 @@ class Outcome:
     """How a container or process ended, as its runner saw it; ``error_class`` None means exit 0.
 
     ``message`` is one printable sentence. ``usage`` holds wall_seconds, cpu_seconds, peak_memory_mb,
-    output_mb, each None where the runner cannot know. ``provenance`` says what ran (image id, digests).
+    peak_gpu_memory_mb and output_mb, each None where the runner cannot know. ``provenance`` says what ran
+    (image id, digests).
     """
 
     error_class: str | None

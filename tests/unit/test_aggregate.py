@@ -327,3 +327,52 @@ def test_real_frames_give_json_rows_for_every_metric_and_variant(tmp_path):
 def test_a_constant_sample_has_an_interval_of_no_width():
     estimate = interval(np.full(30, 0.25), Resampling([f"G{i}" for i in range(30)], ["c"] * 30, SPLIT))
     assert estimate.interval == pytest.approx([0.25, 0.25])
+
+
+def test_a_slope_loses_by_its_distance_to_the_best_value_on_either_side():
+    n = 8
+    bounds = {"positive": np.full(n, 0.9), "negatives": {"no-change": np.full(n, 0.2)}}
+    noise = np.linspace(-0.01, 0.01, n)
+    answers = [
+        row(one(np.full(n, value) + noise, metric="calibration_slope", **bounds))
+        for value in (1.0, 0.9, 1.1, 0.2, 1.8)
+    ]
+    skills = [answer["skill"] for answer in answers]
+    np.testing.assert_allclose(skills, [0.795 / 0.7, 1, 1, 0, 0], atol=0.01)
+
+
+def test_a_missing_slope_counts_as_the_one_farthest_from_the_best_value():
+    values = np.full(8, 1.0)
+    values[3] = np.nan
+    negatives = {"no-change": np.full(8, 2.5), "train-mean": np.full(8, 0.4)}
+    answer = row(one(values, metric="calibration_slope", negatives=negatives))
+    assert answer["value"] == pytest.approx((7 + 2.5) / 8)
+
+
+def test_information_has_no_skill_and_is_never_informative():
+    values = np.full(8, 0.3)
+    answer = row(
+        one(
+            values,
+            metric="de_prevalence",
+            chance=0.3,
+            positive=values,
+            negatives={"no-change": values},
+            bds=np.zeros(8),
+        )
+    )
+    assert answer["value"] == pytest.approx(0.3)
+    assert answer["skill"] is None and answer["skill_reason"] == "it describes the truth"
+    assert answer["informative"] == "not informative"
+
+
+def test_a_negative_bound_that_does_not_exist_here_does_not_stand_at_chance():
+    scores, bounds = frames(
+        np.full(8, 0.5), negatives={"no-change": np.full(8, -0.5), "shuffled-cells": np.full(8, np.nan)}
+    )
+    bounds.loc[bounds["bound"] == "shuffled-cells", "status"] = "not_applicable"
+    answer = row(Scored(scores=scores, bounds=bounds, split=SPLIT, seed=0))
+    assert answer["negative"] == {"no-change": -0.5, "shuffled-cells": None}
+    bounds["status"] = "undefined"
+    answer = row(Scored(scores=scores, bounds=bounds, split=SPLIT, seed=0))
+    assert answer["negative"]["shuffled-cells"] == 0.0

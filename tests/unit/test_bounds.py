@@ -8,6 +8,8 @@ import scipy.sparse as sp
 from lanner.bounds import BOUNDS, control_pool
 from lanner.errors import ConfigurationError
 from lanner.residual import MODELS, draw_cells
+from lanner.scoring.parts import ConditionParts
+from scipy.stats import false_discovery_control, ttest_ind_from_stats
 from truths import mean, simulate
 
 
@@ -50,6 +52,53 @@ def test_the_duplicate_of_the_full_truth_does_not_exist(truth):
     members = np.ones((1, 60), dtype=bool)
     assert BOUNDS["technical-duplicate"].centroid(truth, 0, members) is None
     assert BOUNDS["technical-duplicate"].pool(truth, 0, members) is None
+
+
+def test_shuffled_cells_are_means_of_train_cells_drawn_anew_for_each_part(truth):
+    members = ConditionParts(truth, 0).members
+    means = BOUNDS["shuffled-cells"].centroid(truth, 0, members)
+    cells = truth.train_cells(0).toarray().astype(float)
+    assert len(np.unique(means, axis=0)) == len(members) == 41
+    # Means of as many cells as the part has, without replacement: their spread says so.
+    n, total = members[0].sum(), len(cells)
+    expected = cells.var(axis=0, ddof=1) / n * (1 - n / total)
+    assert means[:40].var(axis=0).sum() == pytest.approx(expected.sum(), rel=0.4)
+    np.testing.assert_allclose(means[:40].mean(axis=0), cells.mean(axis=0), atol=0.15)
+    some = BOUNDS["shuffled-cells"].centroid(truth, 0, members[7:9])
+    np.testing.assert_array_equal(some, means[7:9])
+
+
+def test_the_pool_of_shuffled_cells_holds_train_cells_and_no_controls(truth):
+    pool = BOUNDS["shuffled-cells"].pool(truth, 0, np.ones((1, 60), dtype=bool))
+    assert pool.cells.shape[0] == 60 and not pool.is_truth
+    train = {row.tobytes() for row in truth.train_cells(0).toarray()}
+    assert {row.tobytes() for row in pool.cells.toarray()} <= train
+
+
+def test_the_interpolated_duplicate_trusts_genes_by_their_adjusted_p_value():
+    truth = simulate(n_conditions=6, n_contexts=2)
+    for i in (0, 7):
+        members = ConditionParts(truth, i).members
+        ours = BOUNDS["interpolated-duplicate"].centroid(truth, i, members)
+        mean, variance = truth.others(i)
+        cells = truth.cells(i).toarray().astype(float)
+        for row in (0, 1, 39):
+            own = cells[~members[row]]
+            n = len(own)
+            _, p = ttest_ind_from_stats(
+                own.mean(0), own.std(0, ddof=1), n, mean, np.sqrt(variance), n, equal_var=False
+            )
+            trust = 1 - false_discovery_control(np.nan_to_num(p, nan=1.0))
+            expected = trust * own.mean(0) + (1 - trust) * truth.train_mean[truth.context_of[i]]
+            np.testing.assert_allclose(ours[row], expected, rtol=1e-9)
+        assert np.isnan(ours[40]).all()  # no cell is outside the full truth
+        assert BOUNDS["interpolated-duplicate"].pool(truth, i, members) is None
+
+
+def test_the_interpolated_duplicate_needs_five_other_train_perturbations(truth):
+    members = ConditionParts(truth, 0).members
+    assert truth.others(0) is None
+    assert BOUNDS["interpolated-duplicate"].centroid(truth, 0, members) is None
 
 
 def test_controls_are_drawn_without_replacement_by_a_seed_of_their_own(truth):

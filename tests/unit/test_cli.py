@@ -397,17 +397,17 @@ def test_exec_refuses_what_is_no_spec(shell: Shell) -> None:
 
 
 def test_doctor_finds_what_is_there(shell: Shell) -> None:
-    findings = {finding["check"]: finding for finding in shell.json("doctor")["findings"]}
+    findings = {finding["check"]: finding for finding in shell.json("doctor", "--quick")["findings"]}
     assert set(findings) >= {"versions", "LANNER_HOME", "disk", "memory", "docker", "gpu", "registries"}
     assert all(finding["level"] in ("ok", "warning") for finding in findings.values())
     assert all(finding["fix"] for finding in findings.values() if finding["level"] != "ok")
-    assert "datasets" in shell("doctor").stdout
+    assert "datasets" in shell("doctor", "--quick").stdout
 
 
 def test_doctor_exits_4_where_nothing_can_be_written(shell: Shell, monkeypatch: Any, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LANNER_HOME", str(tmp_path / "file" / "home"))
-    findings = {finding["check"]: finding for finding in shell.json("doctor", code=4)["findings"]}
+    findings = {finding["check"]: finding for finding in shell.json("doctor", "--quick", code=4)["findings"]}
     assert findings["LANNER_HOME"]["level"] == "error"
 
 

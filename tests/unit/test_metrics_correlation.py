@@ -1,4 +1,4 @@
-"""Errors, correlations, explained variance and slope against SciPy and scikit-learn; what each card claims."""
+"""Errors, correlations, explained variance and slope against SciPy; the invariances cards claim."""
 
 from __future__ import annotations
 

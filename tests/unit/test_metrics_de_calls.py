@@ -21,7 +21,7 @@ NAMES += ["de_nsig_ratio"]
 
 @pytest.fixture(scope="module")
 def truth():
-    return simulate(n_conditions=2, n_genes=60, n_cells=90, strength=1.5)
+    return simulate(n_conditions=2, n_genes=200, n_cells=90, strength=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_few_changed_genes_are_the_truths_fault_and_few_predicted_cells_the_pred
     cells = sp.vstack([quiet.cells(i)[:60] for i in range(2)], format="csr")
     frame = score(quiet, predict(tmp_path, cells, n_cells=60), NAMES)
     assert set(frame["status"]) == {"unscorable"}
-    loud = simulate(n_conditions=2, n_cells=90, strength=1.5)
+    loud = simulate(n_conditions=2, n_genes=200, n_cells=90, strength=2.0)
     few = sp.vstack([loud.cells(i)[:19] for i in range(2)], format="csr")
     frame = score(loud, predict(tmp_path, few, n_cells=19), NAMES)
     assert set(frame["status"]) == {"undefined"}

@@ -44,7 +44,7 @@ def test_top_k_takes_the_unmasked_genes_of_largest_t(case, k):
 
 
 def test_top_k_needs_k_genes_with_a_statistic_and_20_cells(case):
-    p, truth, a, masked, t = case
+    p, truth, a, _masked, t = case
     few = np.where(np.arange(150) < 19, t, np.nan)
     for name in ("pearson_delta/top20", "mse/top20"):
         assert not METRICS[name](given(comparison(p, truth, control=a), t=few)).scorable.any()
@@ -86,7 +86,7 @@ def test_weighted_errors_are_those_of_min_max_squared_weights(case):
 
 
 def test_weights_need_other_perturbations_cells_and_a_spread_of_t(case):
-    p, truth, m, masked, t = case
+    p, truth, _m, _masked, t = case
     for name in ("wmse", "weighted_r2_delta"):
         assert not METRICS[name](given(comparison(p, truth))).scorable.any()
         assert not METRICS[name](given(comparison(p, truth, n_cells=19), other=t)).scorable.any()

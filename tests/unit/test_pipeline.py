@@ -12,7 +12,7 @@ from typing import Any
 import boards
 import numpy as np
 import pytest
-from lanner import methods, pipeline, scores
+from lanner import methods, pipeline, scores, staging
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, ErrorClass
 from lanner.pipeline import Plan

@@ -165,6 +165,7 @@ def test_the_duplicate_is_the_other_half_and_never_meets_itself(truth, bounds):
 
 def test_bds_is_the_share_of_parts_won_against_every_negative(truth, bounds):
     shares = bounds[(bounds["bound"] == "technical-duplicate") & (bounds["metric"] == "mse")]
+    shuffled = values(bounds, "mse", bound="shuffled-cells")
     for i, ours in enumerate(shares[shares["variant"] == ""]["bds"]):
         keep, cells = ~truth.targets[i], truth.cells(i)
         k, won = truth.context_of[i], []
@@ -172,7 +173,7 @@ def test_bds_is_the_share_of_parts_won_against_every_negative(truth, bounds):
             for part in (h, ~h):
                 t = mean(cells[part])
                 rivals = (truth.control_a[k], truth.train_mean[k], truth.train_mean_cells[k])
-                best = min(np.mean((r - t)[keep] ** 2) for r in rivals)
+                best = min(shuffled[i], *(np.mean((r - t)[keep] ** 2) for r in rivals))
                 won.append(np.mean((mean(cells[~part]) - t)[keep] ** 2) < best)
         assert ours == pytest.approx(np.mean(won))
 

@@ -78,11 +78,16 @@ class CellPool:
 
 
 class Bound(ABC):
-    """A prediction made by the harness. ``anchors`` marks the positive bound that skill is measured by."""
+    """A prediction made by the harness.
+
+    ``anchors`` marks the positive bound that skill is measured by. ``drawn`` marks a bound that is drawn anew
+    for each truth part: its mean over draws is what others have to beat, not each draw's luck.
+    """
 
     id: ClassVar[str]
     kind: ClassVar[Literal["negative", "positive"]]
     anchors: ClassVar[bool] = False
+    drawn: ClassVar[bool] = False
 
     @abstractmethod
     def centroid(self, truth: SealedTruth, i: int, members: Array) -> Array | None:

@@ -21,6 +21,7 @@ class ShuffledCells(Bound):
 
     id = "shuffled-cells"
     kind = "negative"
+    drawn = True
 
     def centroid(self, truth: SealedTruth, i: int, members: Array) -> Array | None:
         """Mean of as many train cells as each part has, ``(P, n_genes)``."""

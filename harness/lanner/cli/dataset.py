@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from lanner import datasets
 from lanner.cli.output import json_option, print_fields, print_json, print_table, talk
 from lanner.config import Settings
-from lanner.datasets import Entry
+
+if TYPE_CHECKING:
+    from lanner import datasets
+    from lanner.datasets import Entry
 
 
 @click.group("dataset")
@@ -38,6 +40,8 @@ def list_datasets(settings: Settings, as_json: bool) -> None:
       lanner dataset list
       lanner dataset list --json
     """
+    from lanner import datasets
+
     found = datasets.entries(settings).values()
     rows = [
         {
@@ -73,6 +77,8 @@ def info(settings: Settings, dataset: str, loads: bool, as_json: bool) -> None:
       lanner dataset info kang18-pbmc
       lanner dataset info simulated --load --json
     """
+    from lanner import datasets
+
     entry = datasets.find_entry(settings, dataset)
     sizes: dict[str, Any] = {}
     if loads:
@@ -99,6 +105,8 @@ def fetch(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
       LANNER_MIRROR=~/published lanner dataset fetch kang18-pbmc
     """
     rows = []
+    from lanner import datasets
+
     for entry in [datasets.find_entry(settings, name) for name in names]:
         with _progress() as progress:
             loaded = datasets.load(entry, settings, progress)
@@ -125,6 +133,8 @@ def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None
     """
     settings: Settings = context.obj
     results: dict[str, list[dict[str, Any]]] = {}
+    from lanner import datasets
+
     for entry in [datasets.find_entry(settings, name) for name in names]:
         with _progress() as progress:
             loaded = datasets.load(entry, settings, progress)

@@ -57,6 +57,7 @@ SANDBOX_LABEL = "lanner.sandbox"
 RUNTIME_VARIABLE = "LANNER_DOCKER_RUNTIME"
 """Names another OCI runtime of the engine, such as gVisor's runsc, for all containers of this harness."""
 
+PODMAN_RUNTIME = f"start `podman --runtime=... system service`, and unset {RUNTIME_VARIABLE}"
 PODMAN_PROCESSES = 32768
 """podman's own default may exceed what it may grant; the limit that counts is the cgroup's."""
 
@@ -191,6 +192,7 @@ class DockerRunner:
             if self._runtime:
                 options["runtime"] = self._runtime
             if self._is_podman:
+                self._refuse_what_podman_ignores(limits)
                 nproc = {"Name": "nproc", "Soft": PODMAN_PROCESSES, "Hard": PODMAN_PROCESSES}
                 options["ulimits"] = [*options["ulimits"], nproc]
             name = f"lanner-{method.name}-{uuid.uuid4().hex[:12]}"
@@ -235,6 +237,13 @@ class DockerRunner:
             },
             provenance=provenance,
         )
+
+    def _refuse_what_podman_ignores(self, limits: Limits) -> None:
+        """What podman's API (4.3) takes without a word and does not do must not be believed in."""
+        if self._runtime:
+            raise InfrastructureError(f"podman takes its runtime from its own settings: {PODMAN_RUNTIME}")
+        if limits.gpus:
+            raise InfrastructureError("podman's API grants no GPUs; use Docker for methods that need one")
 
     def _provenance(self, method: Method, image: Image) -> Mapping[str, Any]:
         if method.identity not in self._prepared:

@@ -160,7 +160,8 @@ def _missing(truth: SealedTruth, metric: str) -> str:
 def _beaten(tables: Tables, key: Key) -> Array:
     """Share ``(C,)`` of scorable parts in which a positive bound beats every negative bound.
 
-    A negative bound that is undefined stands at chance; without a chance value it is left out.
+    A negative bound that is undefined stands at chance; without a chance value it is left out. One that is
+    drawn anew for each part stands at its mean: the best of many lucky draws would beat anything.
     """
     _, metric, variant = key
     table, merit = tables.items[key], METRICS[metric].card.merit
@@ -171,6 +172,8 @@ def _beaten(tables: Tables, key: Key) -> Array:
             continue
         rival = tables.items[other, metric, variant]
         values = np.where(np.isnan(rival.values), rival.chance, rival.values)
+        if BOUNDS[other].drawn:
+            values = np.broadcast_to(rival.mean(values), values.shape)
         known = ~np.isnan(values)
         wins &= ~known | (merit(table.values) > merit(values))
         compared |= known
