@@ -96,10 +96,11 @@ ENTRIES = sorted(path.parent.name for path in (bundled_root() / "datasets_regist
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_the_recommended_splits_of_every_dataset_can_be_cut(entry, home, monkeypatch):
+def test_the_recommended_splits_of_every_dataset_can_be_cut(
+    entry, home, monkeypatch, shared_settings: Settings
+):
     monkeypatch.setenv("LANNER_HOME", str(home))
-    settings = Settings.from_environment()
-    dataset = datasets.load(datasets.find_entry(settings, entry), settings)
+    dataset = datasets.load(datasets.find_entry(shared_settings, entry), shared_settings)
     splits = resolve(dataset)
     assert splits
     result = CliRunner().invoke(lanner, ["split", "show", "--dataset", entry, "--json"])
@@ -111,10 +112,11 @@ def test_the_recommended_splits_of_every_dataset_can_be_cut(entry, home, monkeyp
 
 
 @pytest.mark.realdata
-def test_normans_doubles_have_the_published_numbers_of_seen_singles(home, monkeypatch):
+def test_normans_doubles_have_the_published_numbers_of_seen_singles(
+    home, monkeypatch, shared_settings: Settings
+):
     monkeypatch.setenv("LANNER_HOME", str(home))
-    settings = Settings.from_environment()
-    dataset = datasets.load(datasets.find_entry(settings, "norman19-k562"), settings)
+    dataset = datasets.load(datasets.find_entry(shared_settings, "norman19-k562"), shared_settings)
     design = {"id": "unseen-combination", "parameters": {"fraction": 1.0}}
     (split,) = resolve(dataset, design)
     levels = list(seen_singles(split, dataset.conditions).values())
@@ -122,9 +124,8 @@ def test_normans_doubles_have_the_published_numbers_of_seen_singles(home, monkey
 
 
 @pytest.mark.realdata
-def test_mcfalines_nine_kinases_give_nine_held_out_pairs(home, monkeypatch):
+def test_mcfalines_nine_kinases_give_nine_held_out_pairs(home, monkeypatch, shared_settings: Settings):
     monkeypatch.setenv("LANNER_HOME", str(home))
-    settings = Settings.from_environment()
-    dataset = datasets.load(datasets.find_entry(settings, "mcfaline23-gbm"), settings)
+    dataset = datasets.load(datasets.find_entry(shared_settings, "mcfaline23-gbm"), shared_settings)
     (split,) = resolve(dataset, "unseen-context")
     assert len(split.test) == 9 and len(split.train) == 18

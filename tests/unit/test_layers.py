@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(lanner.__file__).parent
 LAYERS = (
     ("errors", "registry", "records"),
-    ("config", "schemas", "matrix", "residual", "h5ad", "datasets", "methods", "simulator"),
+    ("config", "schemas", "matrix", "moments", "residual", "h5ad", "datasets", "methods", "simulator"),
     ("splits", "tasks", "metrics", "bounds", "runners"),
     ("store", "references", "truth", "staging", "intake", "ingest_child", "ingest", "scoring", "aggregate"),
     ("pipeline", "scores", "execution", "leaderboard", "site", "cleaning", "doctor"),

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from lanner.bounds import BOUNDS, Array, Bound, CellPool, SealedTruth, bound
-from lanner.metrics.de_labels import group_moments
+from lanner.moments import group_moments
 
 
 @bound

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from scipy.special import ndtr, stdtr
 
 from lanner.metrics import LABELS
+from lanner.moments import group_moments
 
 Array = np.ndarray[Any, Any]
 
@@ -115,18 +116,6 @@ def _cubed(t: Array) -> Array:
     t = np.asarray(t, dtype=np.float64)
     cubed: Array = t**3 - t
     return cubed
-
-
-def group_moments(cells: sp.csr_matrix, members: Array) -> tuple[Array, Array, Array]:
-    """Size ``(P, 1)``, mean and unbiased variance ``(P, n_genes)`` of groups of cells, float64."""
-    groups = members.T.astype(np.float64)
-    wide = sp.csr_matrix(cells, dtype=np.float64)
-    sizes = groups.sum(axis=0)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = (wide.T @ groups).T / sizes
-        squares = (wide.multiply(wide).T @ groups).T
-        variance = np.maximum(squares - sizes * mean**2, 0.0) / (sizes - 1)
-    return sizes, mean, variance
 
 
 def welch(cells: sp.csr_matrix, members: Array, controls: sp.csr_matrix) -> tuple[Array, Array]:

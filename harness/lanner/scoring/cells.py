@@ -11,7 +11,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from lanner.metrics.de_labels import group_moments, mann_whitney
+from lanner.metrics.de_labels import mann_whitney
+from lanner.moments import group_moments
 from lanner.scoring.marginals import wasserstein
 
 Array = np.ndarray[Any, Any]

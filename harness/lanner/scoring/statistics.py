@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lanner.bounds import SealedTruth
-from lanner.metrics.de_labels import group_moments
+from lanner.moments import group_moments
 from lanner.scoring.parts import ConditionParts
 
 Array = np.ndarray[Any, Any]

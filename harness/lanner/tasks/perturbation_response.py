@@ -17,7 +17,14 @@ PERTURBATION_RESPONSE = add_task(
         # The references and spaces that decide how a primary number is to be read.
         metrics=(*PRIMARY, "pearson_delta/train-mean", "energy/gene"),
         splits=("unseen-perturbation", "unseen-combination", "unseen-context"),
-        bounds=("no-change", "train-mean", "train-mean-cells", "technical-duplicate"),
+        bounds=(
+            "no-change",
+            "train-mean",
+            "train-mean-cells",
+            "shuffled-cells",
+            "technical-duplicate",
+            "interpolated-duplicate",
+        ),
         n_cells=100,
         reveal=("none", "dose", "level"),
     )
