@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -86,20 +86,14 @@ def test_folds_test_no_condition_twice(name):
     assert len(tested) == len(set(tested))
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
-
-
 ENTRIES = sorted(path.parent.name for path in (bundled_root() / "datasets_registry").glob("*/dataset.yaml"))
 
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("entry", ENTRIES)
-def test_the_recommended_splits_of_every_dataset_can_be_cut(
-    entry, home, monkeypatch, shared_settings: Settings
-):
-    monkeypatch.setenv("LANNER_HOME", str(home))
+def test_the_recommended_splits_of_every_dataset_can_be_cut(entry, monkeypatch, shared_settings: Settings):
+    monkeypatch.setenv("LANNER_HOME", str(shared_settings.home))
+    monkeypatch.setenv("LANNER_MIRROR", os.pathsep.join(map(str, shared_settings.mirrors)))
     dataset = datasets.load(datasets.find_entry(shared_settings, entry), shared_settings)
     splits = resolve(dataset)
     assert splits
@@ -112,10 +106,7 @@ def test_the_recommended_splits_of_every_dataset_can_be_cut(
 
 
 @pytest.mark.realdata
-def test_normans_doubles_have_the_published_numbers_of_seen_singles(
-    home, monkeypatch, shared_settings: Settings
-):
-    monkeypatch.setenv("LANNER_HOME", str(home))
+def test_normans_doubles_have_the_published_numbers_of_seen_singles(shared_settings: Settings):
     dataset = datasets.load(datasets.find_entry(shared_settings, "norman19-k562"), shared_settings)
     design = {"id": "unseen-combination", "parameters": {"fraction": 1.0}}
     (split,) = resolve(dataset, design)
@@ -124,8 +115,7 @@ def test_normans_doubles_have_the_published_numbers_of_seen_singles(
 
 
 @pytest.mark.realdata
-def test_mcfalines_nine_kinases_give_nine_held_out_pairs(home, monkeypatch, shared_settings: Settings):
-    monkeypatch.setenv("LANNER_HOME", str(home))
+def test_mcfalines_nine_kinases_give_nine_held_out_pairs(shared_settings: Settings):
     dataset = datasets.load(datasets.find_entry(shared_settings, "mcfaline23-gbm"), shared_settings)
     (split,) = resolve(dataset, "unseen-context")
     assert len(split.test) == 9 and len(split.train) == 18

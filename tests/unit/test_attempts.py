@@ -131,3 +131,18 @@ def test_what_is_being_run_is_not_removed(folder: Folder) -> None:
     finally:
         folder.run("cancel", "--all")
         harness.wait(timeout=60)
+
+
+def test_watching_ends_when_nothing_is_under_way(folder: Folder) -> None:
+    started = folder.path / "started"
+    folder.add("endless", WAITS.format(started=str(started)))
+    boards.planned(folder.settings, methods.find(folder.settings, "endless"))
+    harness = boards.drive(folder.settings, "endless")
+    boards.until(started.exists, "the start of the method")
+    watch = boards.start("status", "--watch", home=folder.home, cwd=folder.path, registry=folder.registry)
+    with pytest.raises(subprocess.TimeoutExpired):
+        watch.communicate(timeout=3)
+    folder.run("cancel", "--all")
+    output, _ = watch.communicate(timeout=60)
+    assert "cancelled" in output
+    harness.communicate(timeout=60)

@@ -32,15 +32,22 @@ def print_json(document: Any) -> None:
     click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
-    """A plain table on stdout; columns whose cells are all numbers are right-aligned."""
+def plain_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> Table:
+    """A plain table; columns whose cells are all numbers are right-aligned."""
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for index, column in enumerate(columns):
         numeric = rows and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(printable("" if cell is None else str(cell))) for cell in row))
-    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(table)
+    return table
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """A plain table on stdout."""
+    Console(highlight=False, width=None if sys.stdout.isatty() else 1000).print(
+        plain_table(columns, rows, title)
+    )
 
 
 def print_fields(fields: Mapping[str, Any]) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.live import Live
 
 from lanner import store
-from lanner.cli.output import json_option, print_json, print_table
+from lanner.cli.output import json_option, plain_table, print_json, print_table, talk
 from lanner.config import Settings
 from lanner.records import State, printable
+
+STATUS = ("key", "dataset", "split", "method", "seed", "state", "reason")
+WATCH_SECONDS = 0.5
 
 
 @click.command("run")
@@ -91,23 +96,29 @@ def run_command(
 
 @click.command("status")
 @click.option("--failed", is_flag=True, help="Only runs that did not succeed.")
+@click.option("--watch", is_flag=True, help="Follow them until none is under way.")
 @json_option
 @click.pass_obj
-def status_command(settings: Settings, failed: bool, as_json: bool) -> None:
+def status_command(settings: Settings, failed: bool, watch: bool, as_json: bool) -> None:
     """List the runs of this LANNER_HOME: state, reason, key.
 
     \b
     Examples:
       lanner status
       lanner status --failed --json
+      lanner status --watch
     """
-    rows = [_status_row(folder) for folder in sorted((settings.home / "runs").glob("*/*/*/*"))]
-    found = [row for row in rows if row is not None and not (failed and row["state"] == State.SUCCEEDED)]
     if as_json:
-        print_json({"runs": found})
+        print_json({"runs": _status_rows(settings, failed=failed)})
         return
-    columns = ("key", "dataset", "split", "method", "seed", "state", "reason")
-    print_table(columns, [[row[column] for column in columns] for row in found])
+    rows = _status_rows(settings, failed=failed)
+    if watch:
+        with Live(console=talk, transient=True) as live:
+            while any(row["live"] for row in rows):
+                live.update(plain_table(STATUS, [[row[column] for column in STATUS] for row in rows]))
+                time.sleep(WATCH_SECONDS)
+                rows = _status_rows(settings, failed=failed)
+    print_table(STATUS, [[row[column] for column in STATUS] for row in rows])
 
 
 @click.command("logs")
@@ -136,6 +147,11 @@ def logs_command(settings: Settings, run: str, stream: str, as_json: bool) -> No
         click.echo(text, nl=not text.endswith("\n") and bool(text))
 
 
+def _status_rows(settings: Settings, *, failed: bool) -> list[dict[str, Any]]:
+    rows = [_status_row(folder) for folder in sorted((settings.home / "runs").glob("*/*/*/*"))]
+    return [row for row in rows if row is not None and not (failed and row["state"] == State.SUCCEEDED)]
+
+
 def _status_row(folder: Path) -> dict[str, Any] | None:
     attempts = store.RunFolder(path=folder, key="").attempts()
     specs = [spec for attempt in attempts if (spec := store.read_json(attempt / "spec.json"))]
@@ -146,7 +162,8 @@ def _status_row(folder: Path) -> dict[str, Any] | None:
     seen = status.read() or {"state": State.PENDING, "error_class": None, "message": ""}
     state = seen["state"]
     reason = ": ".join(part for part in (seen.get("error_class"), seen.get("message")) if part)
-    if not State(state).is_terminal and not status.is_alive():
+    live = status.is_alive()
+    if not State(state).is_terminal and not live:
         state, reason = "lost", "its process is gone; the next build runs it again"
     return {
         "key": spec["key"][:12],
@@ -156,6 +173,7 @@ def _status_row(folder: Path) -> dict[str, Any] | None:
         "seed": spec["keyed"]["seed"],
         "state": state,
         "reason": reason,
+        "live": live,
     }
 
 
