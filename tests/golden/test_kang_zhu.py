@@ -10,7 +10,7 @@ import anndata
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from conftest import mirrors
+from lanner.config import Settings
 from lanner.metrics import LABELS
 from lanner.records import Condition
 from lanner.scoring import score
@@ -26,8 +26,8 @@ DEGS = {"B": 21, "CD14+Mono": 68, "CD4T": 30, "CD8T": 9, "Dendritic": 29, "FCGR3
 
 
 @pytest.fixture(scope="module")
-def kang():
-    found = [folder / FILE for folder in mirrors() if (folder / FILE).exists()]
+def kang(shared_settings: Settings):
+    found = [folder / FILE for folder in shared_settings.mirrors if (folder / FILE).exists()]
     if not found:
         pytest.skip(f"{FILE} is in no mirror folder")
     data = anndata.read_h5ad(found[0])
