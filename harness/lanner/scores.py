@@ -23,7 +23,7 @@ SCORE_COLUMNS = (
     *("metric", "variant", "condition", "request_id", "perturbation", "context"),
     *("value", "status", "reason", "chance"),
 )
-"""Columns of a scores file, one row per metric, variant and condition (docs/reference/files.md)."""
+"""Columns of a scores file, one row per metric, variant and condition."""
 BOUND_COLUMNS = ("bound", "kind", "bds")
 """Further columns of a bounds file."""
 SCORING_VERSION = 1

@@ -13,7 +13,6 @@ from lanner import execution, pipeline, scores, store
 from lanner.config import Settings
 from lanner.errors import (
     ErrorClass,
-    ImageBuildError,
     InfrastructureError,
     LannerError,
     PredictionError,
@@ -23,6 +22,9 @@ from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.results import Scored, execution_document, leaderboard_document
 from lanner.records import State
 from lanner.runners import RUNNERS
+
+LOG_LINES = 10
+"""Last lines of an image's build log that are shown; the attempt's stderr.log keeps more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +106,10 @@ def _prepare(campaign: Campaign, missing: list[tuple[Cell, str]], monitor: Monit
         monitor.say(f"image of {method.name}")
         try:
             runner.prepare(method)
-        except (ImageBuildError, LannerError) as error:
+        except LannerError as error:
             monitor.say(str(error))
+            for line in getattr(error, "log_tail", "").splitlines()[-LOG_LINES:]:
+                monitor.say(f"  {line}")
 
 
 def _scored(cell: Cell, definition: Definition) -> Scored:
