@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -183,3 +184,41 @@ def test_a_full_disk_is_named_and_blamed_on_nobody() -> None:
 def test_a_refused_write_asks_for_permissions() -> None:
     with pytest.raises(InfrastructureError, match="permissions"), disk_errors("toy: storing"):
         raise PermissionError(errno.EACCES, "Permission denied")
+
+
+class Breaking(Quiet):
+    """Sends half of the file and hangs up, once; serves ranges afterwards, if ``ranges``."""
+
+    ranges = True
+    asked: list[str | None] = []  # noqa: RUF012  one server a test, cleared by it
+
+    def do_GET(self) -> None:
+        body = Path(self.translate_path(self.path)).read_bytes()
+        wanted = self.headers.get("Range")
+        self.asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.ranges else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body) - start))
+        self.end_headers()
+        self.wfile.write(body[start : len(body) // 2] if len(self.asked) == 1 else body[start:])
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_an_interrupted_download_goes_on_where_it_stopped(
+    alone: Settings, published: Path, server: str, monkeypatch: pytest.MonkeyPatch, ranges: bool
+) -> None:
+    Breaking.asked.clear()
+    monkeypatch.setattr(
+        sys.modules[disk_errors.__module__], "CHUNK_BYTES", 500
+    )  # only whole pieces of a broken answer are kept
+    for name in ("do_GET", "asked", "ranges"):
+        monkeypatch.setattr(Quiet, name, getattr(Breaking, name), raising=False)
+    monkeypatch.setattr(Quiet, "ranges", ranges)
+    entry = entry_of(alone, published, urls=[f"{server}/data.h5ad"])
+    with pytest.raises(InfrastructureError, match="could not be downloaded"):
+        datasets.fetch(entry, alone)
+    paths = datasets.fetch(entry, alone)
+    assert paths["data.h5ad"].read_bytes() == (published / "data.h5ad").read_bytes()
+    half = (published / "data.h5ad").stat().st_size // 2
+    assert Breaking.asked == [None, f"bytes={half}-"] + ([] if ranges else [None])
+    assert cached(alone) == ["data.h5ad"]

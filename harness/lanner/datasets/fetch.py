@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -110,10 +111,41 @@ def _deliver(url: str, path: Path, source: Source, progress: Progress | None) ->
     if parts.scheme == "file":
         _copy(Path(url2pathname(parts.path)), path)
         return
+    begun = path.parent / f".{source.name}.{source.sha256[:12]}.partial"
+    with begun.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process is at it: each then downloads for itself
+            _request(url, path, source, progress, 0)
+            return
+        try:
+            _resume(url, begun, source, progress)
+            begun.replace(path)
+        finally:
+            if begun.is_file() and begun.stat().st_size == 0:
+                begun.unlink()
+
+
+def _resume(url: str, begun: Path, source: Source, progress: Progress | None) -> None:
+    """End a file that an earlier download may have begun; after a failure it stays for the next one."""
+    have = begun.stat().st_size
+    if 0 < have < source.bytes:
+        _request(url, begun, source, progress, have)
+        if _sha256(begun) == source.sha256:
+            return
+    # Nothing to go on with, or a server that knows no ranges and sent the whole file once more.
+    _request(url, begun, source, progress, 0)
+
+
+def _request(url: str, path: Path, source: Source, progress: Progress | None, start: int) -> None:
+    """Write the bytes from ``start`` on to the end of ``path``; what came before a failure stays there."""
     bar = _Bar(f"download {source.name}", progress, source.bytes) if progress is not None else False
-    pooch.HTTPDownloader(progressbar=bar, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_SECONDS)(
-        url, str(path), None
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    download = pooch.HTTPDownloader(
+        progressbar=bar, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_SECONDS, headers=headers
     )
+    with path.open("ab" if start else "wb") as stream:
+        download(url, stream, None)
 
 
 class _Bar:
