@@ -15,8 +15,19 @@ PACKAGE = Path(lanner.__file__).parent
 LAYERS = (
     ("errors", "registry", "records"),
     ("config", "schemas", "matrix", "moments", "residual", "h5ad", "datasets", "methods", "simulator"),
-    ("splits", "tasks", "metrics", "bounds", "runners"),
-    ("store", "references", "truth", "staging", "intake", "ingest_child", "ingest", "scoring", "aggregate"),
+    ("splits", "tasks", "metrics", "compat", "bounds", "runners"),
+    (
+        "store",
+        "references",
+        "truth",
+        "staging",
+        "intake",
+        "ingest_child",
+        "ingest",
+        "scoring",
+        "pairs",
+        "aggregate",
+    ),
     ("pipeline", "scores", "execution", "leaderboard", "site", "cleaning", "doctor"),
     ("cli",),
 )
@@ -27,7 +38,7 @@ LAYERS = (
 EXTENSIONS = LAYERS[2]
 # A name is looked up by the whole package: its own __init__ states the contract, and may be imported.
 HOMES = {
-    "torch": {"metrics", "bounds", "scoring", "aggregate"},
+    "torch": {"metrics", "bounds", "scoring", "pairs", "aggregate"},
     "docker": {"runners"},
     "click": {"cli"},
     "rich": {"cli"},
