@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lanner.records import derived_seed
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 LEAST = 4
 """Perturbations that must survive at a step of the series: fewer make no train and test part."""
+LEVELS = 100_000
+"""Steps on which similarities are compared, from 0 to the largest there can be."""
+ROWS = 500
 MARK = "fitted on truth: which conditions are held out depends on their measured effects"
 
 
@@ -75,11 +78,9 @@ def graded_similarity(material: Material, parameters: Mapping[str, Any], draw: D
     similarity = _similarity(profiles, parameters["similarity"])
     steps = parameters["steps"]
     grid = [round(parameters["highest"] * step / (steps - 1), 6) for step in range(steps)]
-    above = similarity[np.triu_indices(len(names), 1)]
-    thresholds = np.quantile(above, [1 - s for s in grid])
-    del above
+    thresholds = _quantiles(similarity, [1 - s for s in grid])
     for s, threshold in zip(grid, thresholds, strict=True):
-        alive = _survivors(similarity, rank, coins, s, float(threshold))
+        alive = _survivors(similarity, rank, coins, s, threshold)
         survivors = frozenset(name for name, kept in zip(names, alive, strict=True) if kept)
         cut = _cut(material, parameters, draw, survivors, s)
         if len(survivors) >= LEAST and cut.test:
@@ -118,21 +119,40 @@ def _profiles(material: Material, effects: Mapping[str, Array]) -> tuple[list[st
 
 
 def _similarity(profiles: Array, kind: str) -> Array:
-    """Float32 ``(n, n)``, rounded: a library's last bits must not decide what is held out."""
+    """Int32 ``(n, n)`` in units of the largest over LEVELS: last bits must not decide anything."""
     import numpy as np
 
+    n = len(profiles)
+    squares = (profiles**2).sum(axis=1)
     if kind == "cosine":
-        norm = np.linalg.norm(profiles, axis=1, keepdims=True)
-        unit = np.divide(profiles, norm, out=np.zeros_like(profiles), where=norm > 0)
-        answer = unit @ unit.T
+        norm = np.sqrt(squares)[:, None]
+        profiles = np.divide(profiles, norm, out=np.zeros_like(profiles), where=norm > 0)
+        largest = 1.0
     else:
-        squares = (profiles**2).sum(axis=1)
-        answer = -np.sqrt(np.maximum(squares[:, None] + squares - 2 * profiles @ profiles.T, 0))
-    rounded: Array = np.round(answer, 5).astype(np.float32)
-    return rounded
+        largest = 2 * float(np.sqrt(squares.max())) or 1.0  # no two are further apart
+    answer = np.empty((n, n), dtype=np.int32)
+    for start in range(0, n, ROWS):  # at once, 10,000 perturbations would take several GiB
+        rows = slice(start, start + ROWS)
+        values = profiles[rows] @ profiles.T
+        if kind != "cosine":
+            values = -np.sqrt(np.maximum(squares[rows, None] + squares - 2 * values, 0))
+        answer[rows] = np.rint(values * (LEVELS / largest))
+    return answer
 
 
-def _survivors(similarity: Array, rank: Array, coins: Array, s: float, threshold: float) -> Array:
+def _quantiles(similarity: Array, shares: Sequence[float]) -> list[int]:
+    """The least levels that at least these shares of all pairs do not exceed."""
+    import numpy as np
+
+    counts = np.zeros(2 * LEVELS + 1, dtype=np.int64)
+    for start in range(0, len(similarity), ROWS):
+        counts += np.bincount(similarity[start : start + ROWS].ravel() + LEVELS, minlength=len(counts))
+    counts -= np.bincount(similarity.diagonal() + LEVELS, minlength=len(counts))
+    share = counts.cumsum() / counts.sum()
+    return [int(np.searchsorted(share, wanted - 1e-12)) - LEVELS for wanted in shares]
+
+
+def _survivors(similarity: Array, rank: Array, coins: Array, s: float, threshold: int) -> Array:
     """Bool ``(n,)``: who is left after each one still there, in order, has driven out its like."""
     import numpy as np
 
