@@ -27,6 +27,7 @@ LAYERS = (
         "scoring",
         "pairs",
         "aggregate",
+        "audit",
     ),
     ("pipeline", "scores", "execution", "leaderboard", "site", "cleaning", "doctor"),
     ("cli",),

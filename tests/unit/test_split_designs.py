@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lanner.aggregate.graded import auspc, step_of
+from lanner.cli import lanner
+from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.records import Condition, Split
-from lanner.splits import SPLITS, cell_parts, expand, seen_singles
+from lanner.splits import ALIASES, SPLITS, cell_parts, expand, seen_singles
+from lanner.splits.picture import COLOURS, grid
 
 DATASET = {"id": "toy", "version": "1", "content": "0" * 64}
 
@@ -368,3 +375,52 @@ def test_odd_data_are_cut_or_refused_in_one_sentence_that_says_what_to_do(name, 
         assert "; " in str(error) and "\n" not in str(error)
     else:
         assert all(split.train and split.test for split in splits) and not without_controls
+
+
+# Pictures and the command line
+
+
+def test_a_picture_colours_every_place_by_its_part():
+    conditions = [condition(label, line) for label in "ABCD" for line in "xy"]
+    conditions = [*conditions, condition("<E>&", "x")]
+    (split,) = cut(conditions, "custom", test=["A|x"], valid=["B|y"], train=["C|x", "C|y", "D|x", "D|y"])
+    drawn = ElementTree.fromstring(grid(split, conditions))
+    titles = {
+        rect[0].text: rect.get("fill") for rect in drawn.iter("{http://www.w3.org/2000/svg}rect") if len(rect)
+    }
+    expected = {"A|x": "test", "A|y": "left out", "B|x": "left out", "B|y": "valid", "C|x": "train"}
+    expected |= {"<E>&|x": "left out", "<E>&|y": "absent"}
+    for name, part in expected.items():
+        assert titles[f"{name}: {part}"] == COLOURS[part]
+    assert len(titles) == 10
+
+
+def test_a_picture_of_ten_thousand_rows_is_no_taller_than_a_poster():
+    conditions = [condition(f"g{n}") for n in range(10_000)]
+    (split,) = cut(conditions, "unseen-perturbation")
+    assert int(ElementTree.fromstring(grid(split, conditions)).get("height", "0")) < 11_000
+
+
+def test_the_command_line_shows_strata_marks_and_pictures(
+    simulated: Any, shared_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LANNER_HOME", str(shared_settings.home))
+    show = ["split", "show", "--dataset", "simulated", "--split"]
+    result = CliRunner().invoke(lanner, [*show, "gears-simulation", "--picture", str(tmp_path / "a.svg")])
+    assert result.exit_code == 0 and "unseen-target" in result.stdout
+    ElementTree.parse(tmp_path / "a.svg")
+    sizes = json.loads(CliRunner().invoke(lanner, [*show, "gears-simulation", "--json"]).stdout)[0]["sizes"]
+    assert sizes["singles"] + sum(sizes["seen_singles"].values()) == sizes["conditions"]["test"]
+    result = CliRunner().invoke(lanner, [*show, "graded-similarity", "--picture", str(tmp_path / "b.html")])
+    assert "fitted on truth" in result.stdout
+    assert (tmp_path / "b.html").read_text().count("<svg") == result.stdout.count("graded-similarity/s")
+    for name, message in (("c.png", "neither .svg nor .html"), ("d.svg", "do not fit into one")):
+        result = CliRunner().invoke(lanner, [*show, "graded-similarity", "--picture", str(tmp_path / name)])
+        assert message in str(result.exception)
+
+
+def test_the_command_line_lists_the_names_of_other_benchmarks():
+    listed = json.loads(CliRunner().invoke(lanner, ["split", "list", "--json"]).stdout)
+    assert {name for design in listed for name in design["names"]} == set(ALIASES)
+    text = CliRunner().invoke(lanner, ["split", "list"]).stdout
+    assert "zhu-leave-one-context-out" in text and "upper-bound task" in text

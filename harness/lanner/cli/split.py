@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from lanner.cli.output import json_option, print_json, print_table, talk
 from lanner.config import Settings
+from lanner.errors import ConfigurationError
 from lanner.records import Split
-from lanner.splits import COMMON, SPLITS, Parameter, resolve, seen_singles
+from lanner.splits import ALIASES, COMMON, SPLITS, Alias, Parameter, is_combination, resolve, seen_singles
 
 if TYPE_CHECKING:
-    from lanner.datasets import Dataset
+    from lanner.datasets import Dataset, Entry
 
 
 @click.group()
@@ -26,6 +28,7 @@ def split_command() -> None:
     Examples:
       lanner split list
       lanner split show --dataset kang18-pbmc
+      lanner split audit --dataset kang18-pbmc
     """
 
 
@@ -35,7 +38,7 @@ split_command.name = "split"
 @split_command.command("list")
 @json_option
 def list_designs(as_json: bool) -> None:
-    """List the split designs and their parameters.
+    """List the split designs, their parameters, and the names other benchmarks give to them.
 
     \b
     Examples:
@@ -49,7 +52,13 @@ def list_designs(as_json: bool) -> None:
                 {
                     "id": design.id,
                     "summary": design.summary,
+                    "mark": design.mark,
                     "parameters": {parameter.name: _described(parameter) for parameter in design.parameters},
+                    "names": {
+                        name: {"parameters": dict(alias.parameters), "seed": alias.seed}
+                        | {"source": alias.source, "differs": alias.differs}
+                        for name, alias in _names(design.id).items()
+                    },
                 }
                 for design in designs
             ]
@@ -57,9 +66,17 @@ def list_designs(as_json: bool) -> None:
         return
     for design in designs:
         click.echo(f"{design.id}: {design.summary}")
+        if design.mark:
+            click.echo(f"  ({design.mark})")
         _print_parameters(design.own)
-    click.echo("Every design:")
+    click.echo("Every design, where it means something:")
     _print_parameters(COMMON)
+    rows = [
+        [f"  {name}", alias.design, json.dumps(dict(alias.parameters)), alias.source, alias.differs]
+        for name, alias in ((name, ALIASES[name]) for name in ALIASES)
+    ]
+    click.echo("Names of other benchmarks:")
+    print_table(["  name", "design", "parameters", "source", "differs in"], rows)
 
 
 @split_command.command("show")
@@ -68,9 +85,21 @@ def list_designs(as_json: bool) -> None:
     "--split", "wanted", help="Design or artefact id, or a design as JSON. Default: all recommended ones."
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Split seed, instead of the design's own.")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw perturbations by contexts to FILE.svg (a single artefact) or FILE.html (any number).",
+)
 @json_option
 @click.pass_obj
-def show(settings: Settings, dataset_id: str, wanted: str | None, seed: int | None, as_json: bool) -> None:
+def show(
+    settings: Settings,
+    dataset_id: str,
+    wanted: str | None,
+    seed: int | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
     """Show the split artefacts of a dataset: how many conditions and cells are train, valid and test.
 
     \b
@@ -79,12 +108,15 @@ def show(settings: Settings, dataset_id: str, wanted: str | None, seed: int | No
       lanner split show --dataset kang18-pbmc --split unseen-context/cd4t --json
       lanner split show --dataset simulated --split '{"id": "unseen-perturbation",
                         "parameters": {"folds": 5}, "seed": 1}'
+      lanner split show --dataset simulated --split gears-simulation --picture split.svg
     """
     from lanner import datasets  # brings AnnData, which the other commands do without
 
     with talk.status(f"loading {dataset_id}"):
         dataset = datasets.load(datasets.find_entry(settings, dataset_id), settings)
     splits = resolve(dataset, wanted, seed=seed)
+    if picture is not None:
+        _draw(picture, splits, dataset)
     sizes = [split_sizes(split, dataset) for split in splits]
     if as_json:
         print_json(
@@ -100,13 +132,122 @@ def show(settings: Settings, dataset_id: str, wanted: str | None, seed: int | No
             *(_counted(size["conditions"][part], size["cells"][part]) for part in ("train", "valid", "test")),
             size["contexts"],
             ", ".join(f"{policy} {n}" for policy, n in size["controls"].items()),
+            size["singles"],
             ", ".join(f"{seen}: {n}" for seen, n in size["seen_singles"].items()),
             split.sha256[:12],
         ]
         for split, size in zip(splits, sizes, strict=True)
     ]
-    columns = ["split", "train", "valid", "test", "test contexts", "controls", "seen singles", "sha256"]
-    print_table(columns, rows, f"{dataset_id}: conditions (cells)")
+    columns = ["split", "train", "valid", "test", "test contexts", "controls", "tested singles"]
+    print_table(
+        [*columns, "combinations by seen singles", "sha256"], rows, f"{dataset_id}: conditions (cells)"
+    )
+    for mark in sorted({SPLITS[split.design["id"]].mark for split in splits} - {""}):
+        click.echo(mark)
+
+
+@split_command.command("audit")
+@click.option("--dataset", "dataset_id", required=True, help="Dataset that is split.")
+@click.option(
+    "--split",
+    "wanted",
+    help="As for show, or the file of a saved split. Default: all recommended ones.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Split seed, instead of the design's own.")
+@click.option("--cells/--no-cells", default=True, show_default=True, help="Compare cells across the border.")
+@json_option
+@click.pass_context
+def audit_command(
+    context: click.Context,
+    dataset_id: str,
+    wanted: str | None,
+    seed: int | None,
+    cells: bool,
+    as_json: bool,
+) -> None:
+    """Look for leaks in splits: shared targets, synonyms, copied cells, confounded batches and more.
+
+    Ends with exit code 2 where a finding is an error; warnings and notes do not change it.
+
+    \b
+    Examples:
+      lanner split audit --dataset simulated
+      lanner split audit --dataset kang18-pbmc --split unseen-context/cd4t --json
+      lanner split audit --dataset norman19-k562 --split my-split.json
+    """
+    from lanner import datasets
+    from lanner.audit import Severity, audit
+
+    settings: Settings = context.obj
+    with talk.status(f"loading {dataset_id}"):
+        entry = datasets.find_entry(settings, dataset_id)
+        dataset = datasets.load(entry, settings)
+    splits = _saved(wanted) or resolve(dataset, wanted, seed=seed)
+    source = _published(entry, settings)
+    found = [(split, audit(dataset, split, source=source, cells=cells)) for split in splits]
+    if as_json:
+        print_json(
+            [
+                {"split": split.id, "sha256": split.sha256, "findings": [item.to_json() for item in items]}
+                for split, items in found
+            ]
+        )
+    else:
+        rows = [
+            [split.id, item.severity.name.lower(), item.check, item.message, ", ".join(item.examples)]
+            for split, items in found
+            for item in items
+        ]
+        quiet = [[split.id, "ok", "", "nothing found", ""] for split, items in found if not items]
+        print_table(["split", "", "check", "finding", "such as"], [*rows, *quiet], dataset_id)
+    errors = sum(item.severity == Severity.ERROR for _, items in found for item in items)
+    if errors:
+        talk.print(f"{errors} errors; scores on these splits do not mean what they say")
+        context.exit(2)
+
+
+def _saved(wanted: str | None) -> tuple[Split, ...]:
+    """The split of a saved file; nothing where ``wanted`` is not one."""
+    if wanted is None or not wanted.endswith(".json"):
+        return ()
+    from lanner import schemas
+
+    try:
+        document = json.loads(Path(wanted).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{wanted} cannot be read as a saved split ({error}); correct it") from None
+    schemas.check(document, "split", wanted)
+    return (Split.from_json(document),)
+
+
+def _published(entry: Entry, settings: Settings) -> Path | None:
+    """The one published AnnData file of an entry, where there is one."""
+    from lanner import datasets
+
+    if len(entry.sources) != 1 or not entry.sources[0].name.endswith(".h5ad"):
+        return None
+    return next(iter(datasets.fetch(entry, settings).values()))
+
+
+def _draw(path: Path, splits: Sequence[Split], dataset: Dataset) -> None:
+    from lanner.splits.picture import grid, page
+
+    if path.suffix not in (".svg", ".html"):
+        raise ConfigurationError(f"{path} is neither .svg nor .html; name the picture so")
+    if path.suffix == ".svg" and len(splits) > 1:
+        raise ConfigurationError(
+            f"{len(splits)} splits do not fit into one {path.name}; name one artefact, or draw a .html page"
+        )
+    pictures = [grid(split, dataset.conditions) for split in splits]
+    text = pictures[0] if path.suffix == ".svg" else page(pictures, f"Splits of {dataset.entry.id}")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from None
+
+
+def _names(design: str) -> dict[str, Alias]:
+    return {name: ALIASES[name] for name in ALIASES if ALIASES[name].design == design}
 
 
 def split_sizes(split: Split, dataset: Dataset) -> dict[str, Any]:
@@ -119,6 +260,7 @@ def split_sizes(split: Split, dataset: Dataset) -> dict[str, Any]:
         "conditions": {part: len(names) for part, names in chosen.items()},
         "cells": {part: sum(by_id[name].n_cells for name in names) for part, names in chosen.items()},
         "contexts": len(contexts),
+        "singles": sum(not is_combination(by_id[name]) for name in split.test),
         "controls": dict(sorted(Counter(str(split.controls[context]) for context in contexts).items())),
         "seen_singles": {str(level): seen[level] for level in sorted(seen)},
     }
