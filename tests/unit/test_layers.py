@@ -20,6 +20,7 @@ LAYERS = (
         "store",
         "references",
         "truth",
+        "requests",
         "staging",
         "intake",
         "ingest_child",
