@@ -19,7 +19,7 @@ from lanner.cli import lanner
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.records import Condition, Split
-from lanner.splits import ALIASES, SPLITS, cell_parts, expand, seen_singles
+from lanner.splits import ALIASES, SPLITS, cell_parts, expand, pooled_as, seen_singles
 from lanner.splits.picture import COLOURS, grid
 
 DATASET = {"id": "toy", "version": "1", "content": "0" * 64}
@@ -343,6 +343,21 @@ def test_the_area_over_a_series_is_a_mean_of_the_metric_whatever_its_range():
 )
 def test_an_artefacts_step_is_read_from_its_id(split, s):
     assert step_of(split) == s
+
+
+def test_steps_of_a_series_are_questions_of_their_own_and_contexts_in_turn_are_not():
+    conditions, effects = families()
+    series = cut(conditions, "graded-similarity", effects=effects, repeats=2, steps=3)
+    assert {pooled_as(split) for split in series} <= {
+        f"graded-similarity/s{s}" for s in ("000", "050", "100")
+    }
+    whole = cut([condition(label, line) for label in "AB" for line in "xy"], "unseen-context", mode="whole")
+    assert {pooled_as(split) for split in whole} == {"unseen-context"}
+    folds = cut([*singles("ABC"), *doubles("ABC")], "unseen-combination", folds=2)
+    assert {pooled_as(split) for split in folds} == {"unseen-combination"}
+    conditions = [*singles("ABCDEFGH"), *doubles("ABCDEFGH")]
+    levels = cut(conditions, "unseen-combination", by_seen=True)
+    assert {pooled_as(split) for split in levels} == {f"unseen-combination/seen{k}" for k in range(3)}
 
 
 # Small and odd data
