@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -358,6 +361,44 @@ def test_steps_of_a_series_are_questions_of_their_own_and_contexts_in_turn_are_n
     conditions = [*singles("ABCDEFGH"), *doubles("ABCDEFGH")]
     levels = cut(conditions, "unseen-combination", by_seen=True)
     assert {pooled_as(split) for split in levels} == {f"unseen-combination/seen{k}" for k in range(3)}
+
+
+PROGRAM = """
+import random
+import numpy as np
+from lanner.records import Condition
+from lanner.splits import SPLITS, expand
+labels = [*(f"g{n}" for n in range(12)), *(f"g{n}+g{n + 1}" for n in range(8))]
+conditions = [
+    Condition(perturbation=p, targets=tuple(p.split("+")), context=(c, t), n_cells=30)
+    for p in labels for c in ("x", "y") for t in ("1h", "2h")
+]
+random.shuffle(conditions)
+effects = {c.id: np.cos(np.arange(20) * (1 + labels.index(c.perturbation))) for c in conditions}
+controls = {c.context_id: 300 for c in conditions}
+given = {"custom": {"test": ["g1|x|1h"]}, "time": {"column": "day"}}
+dataset = {"id": "toy", "version": "1", "content": "0"}
+for name in SPLITS:
+    design = {"id": name, "parameters": given.get(name, {})}
+    for split in expand(design, conditions, controls, dataset, "cells", context_columns=("line", "day"),
+                        effects=lambda: effects):
+        print(split.id, split.sha256)
+"""
+
+
+def test_every_design_agrees_over_processes_with_other_hash_seeds_and_other_orders():
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "271828")
+    }
+    (text,) = printed
+    assert {line.split()[0].partition("/")[0] for line in text.splitlines()} == set(SPLITS)
 
 
 # Small and odd data
