@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from lanner.audit import CHECKS, Severity, audit
 from lanner.audit.design import cramers_v
 from lanner.audit.genes import ALIASES, canonical_gene, guided_gene
+from lanner.audit.labels import label_findings
 from lanner.cli import lanner
 from lanner.datasets import Dataset
 from lanner.matrix import Matrix, write_matrix
@@ -91,6 +92,14 @@ class World:
 
     def rename(self, old: str, new: str, rows: np.ndarray | None = None) -> None:
         self.perturbation[self.perturbation == old if rows is None else rows] = new
+
+
+@dataclass
+class Labels:
+    """What the checks of labels read of a dataset."""
+
+    conditions: tuple[Condition, ...]
+    entry: Entry = field(default_factory=Entry)
 
 
 def clean_world(folder: Path) -> World:
@@ -324,6 +333,18 @@ def test_a_planted_leak_is_found_and_nothing_else_is(world, plant, check, severi
     assert found.pop(check) == severity
     # A condition in two parts has its cells on both sides, and its perturbation too.
     assert not found or plant in (two_parts, small_conditions, other_dose), found
+
+
+def test_drugs_and_cell_types_that_differ_in_a_sign_are_not_one(world):
+    world.context[world.context == "RPE1"] = "CD4-"
+    world.context[world.context == "K562"] = "CD4"
+    split = split_of(world, lambda c: c.context == ("CD4-",), "unseen-context", mode="whole")
+    assert checks(world, split) == {}
+    world.rename("GENEI", "drug 0.1")
+    world.rename("GENEJ", "drug 0")
+    labels = [replace(c, targets=()) if "drug" in c.perturbation else c for c in world.conditions]
+    split = split_of(world, lambda c: c.perturbation == "drug 0", "unseen-perturbation")
+    assert list(label_findings(Labels(tuple(labels)), split)) == []  # type: ignore[arg-type]
 
 
 def test_features_of_the_published_file_are_named_and_drawn_from_every_place(world, tmp_path):

@@ -52,14 +52,19 @@ def asked(split: Split) -> tuple[str, Mapping[str, Any]]:
 
 def canonical(condition: Condition) -> Genes:
     """Canonical genes of a condition, or the parts of its label where there are no gene targets."""
-    return frozenset(canonical_gene(part) for part in parts(condition))
+    return frozenset(_canonical(condition, part) for part in parts(condition))
+
+
+def _canonical(condition: Condition, part: str) -> str:
+    """Drugs and cytokines are told apart by what a gene's name may vary in: ``x 0.1`` is not ``x 0``."""
+    return canonical_gene(part) if condition.targets else part.strip().lower()
 
 
 def _spellings(conditions: Iterable[Condition]) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for condition in conditions:
         for part in parts(condition):
-            found.setdefault(canonical_gene(part), set()).add(part)
+            found.setdefault(_canonical(condition, part), set()).add(part)
     return found
 
 
@@ -90,7 +95,7 @@ def _guides(train: list[Condition], test: list[Condition]) -> Iterator[Finding]:
         found: dict[str, set[str]] = {}
         for condition in conditions:
             for part in parts(condition):
-                gene = guided_gene(part)
+                gene = guided_gene(part) if condition.targets else None
                 if gene is not None:
                     found.setdefault(gene, set()).add(part)
         return found
@@ -169,7 +174,9 @@ def _supersets(train: list[Condition], test: list[Condition]) -> Iterator[Findin
 def _contexts(dataset: Dataset, train: list[Condition], test: list[Condition]) -> Iterator[Finding]:
     names: dict[str, set[str]] = {}
     for context in {c.context_id for c in (*train, *test)}:
-        names.setdefault(re.sub(r"[^a-z0-9+|]", "", context.lower()), set()).add(context)
+        # A minus at the end means something: CD4- is not CD4.
+        plain = re.sub(r"[^a-z0-9+|-]|-(?=[a-z0-9])", "", context.lower())
+        names.setdefault(plain, set()).add(context)
     tested = {c.context_id for c in test}
     twins = {" = ".join(sorted(same)) for same in names.values() if len(same) > 1 and same & tested}
     if twins:
