@@ -16,7 +16,7 @@ def source_findings(dataset: Dataset, source: Path | None) -> Iterator[Finding]:
     """One note on features that staging drops: whoever trains on the published file itself has them."""
     if source is None or source.suffix != ".h5ad":
         return
-    from lanner.h5ad.source import fitted_elements
+    from lanner.h5ad.fitted import fitted_elements
 
     found = fitted_elements(source)
     if found:

@@ -16,18 +16,7 @@ PERTURBATION_RESPONSE = add_task(
         primary=PRIMARY,
         # The references and spaces that decide how a primary number is to be read.
         metrics=(*PRIMARY, "pearson_delta/train-mean", "energy/gene"),
-        splits=(
-            "unseen-perturbation",
-            "unseen-target",
-            "unseen-combination",
-            "combination-to-single",
-            "unseen-context",
-            "stratified-cells",
-            "graded-similarity",
-            "data-scaling",
-            "time",
-            "custom",
-        ),
+        splits=("unseen-perturbation", "unseen-combination", "unseen-context"),
         bounds=(
             "no-change",
             "train-mean",
