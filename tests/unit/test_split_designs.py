@@ -21,6 +21,7 @@ from lanner.aggregate.graded import auspc, step_of
 from lanner.cli import lanner
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
+from lanner.leaderboard.series import series
 from lanner.records import Condition, Split
 from lanner.splits import ALIASES, SPLITS, cell_parts, expand, pooled_as, seen_singles
 from lanner.splits.picture import COLOURS, grid
@@ -310,7 +311,7 @@ def test_train_and_test_are_less_and_less_alike_along_the_series(similarity):
         train = np.array([unit[name] for name in split.train])
         return float(np.mean([(train @ unit[name]).max() for name in split.test]))
 
-    by_step = {step_of(split.id): split for split in splits}
+    by_step = {step: split for split in splits for _, step in [step_of(split.id) or ("", 0.0)]}
     assert nearest(by_step[0.0]) > 0.95 > nearest(by_step[0.5])
     sizes = [len(split.train) + len(split.test) for split in splits]
     assert sizes == sorted(sizes, reverse=True) and sizes[-1] < 40
@@ -339,8 +340,10 @@ def test_the_area_over_a_series_is_a_mean_of_the_metric_whatever_its_range():
 @pytest.mark.parametrize(
     ("split", "s"),
     [
-        ("graded-similarity/s020/r0f0", 0.2),
-        ("graded-similarity/s012-5", 0.125),
+        ("graded-similarity/s020/r0f0", ("graded-similarity", 0.2)),
+        ("graded-similarity/s012-5", ("graded-similarity", 0.125)),
+        ("data-scaling/n100", ("data-scaling", 1.0)),
+        ("data-scaling/cd4t/n025/r1f0", ("data-scaling/cd4t", 0.25)),
         ("unseen-context/s020", None),
     ],
 )
@@ -399,6 +402,26 @@ def test_every_design_agrees_over_processes_with_other_hash_seeds_and_other_orde
     }
     (text,) = printed
     assert {line.split()[0].partition("/")[0] for line in text.splitlines()} == set(SPLITS)
+
+
+def test_a_series_is_averaged_over_seeds_and_has_no_area_where_a_run_has_no_value():
+    design = {"id": "graded-similarity", "parameters": {}, "seed": 0}
+    steps = {"a": ("s000", 1.0), "b": ("s050", 3.0), "c": ("s100", 3.0)}
+
+    def row(sha: str, method: str, seed: int, value: float | None) -> dict[str, Any]:
+        scores = None if value is None else {"mse": {"value": value}}
+        split = f"graded-similarity/{steps[sha][0]}"
+        return {"dataset": "d", "split": split, "split_sha256": sha, "method": method, "scores": scores} | {
+            "seed": seed
+        }
+
+    rows = [row(sha, "good", seed, steps[sha][1] + (seed - 0.5)) for sha in steps for seed in (0, 1)]
+    rows += [row(sha, "lost", 0, None if sha == "b" else 1.0) for sha in steps]
+    splits = [{"sha256": sha, "design": design} for sha in steps]
+    document = {"datasets": [{"splits": splits}], "rows": rows, "metrics": [{"id": "mse"}]}
+    good, lost = series(document)
+    assert (good["steps"], good["values"], good["auspc"]) == ([0.0, 0.5, 1.0], [1.0, 3.0, 3.0], 2.5)
+    assert (lost["values"], lost["auspc"]) == ([1.0, None, 1.0], None)
 
 
 # Small and odd data

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
+
+STEP = re.compile(
+    r"(?P<series>graded-similarity|data-scaling(/.+)?)/[sn](?P<whole>[0-9]{3})(-(?P<rest>[0-9]+))?"
+    r"(/r[0-9]+f[0-9]+)?"
+)
+"""Ids of artefacts of a series: <design>[/<stratum of its base>]/<step in per cent>[/r<i>f<j>]."""
 
 
 def auspc(series: Mapping[float, float]) -> float:
@@ -29,10 +36,13 @@ def auspc(series: Mapping[float, float]) -> float:
     return float(((values[1:] + values[:-1]) / 2 * np.diff(s)).sum() / (s[-1] - s[0]))
 
 
-def step_of(split_id: str) -> float | None:
-    """The s of an artefact of graded-similarity, ``graded-similarity/s020/r0f0`` is 0.2; None for others."""
-    parts = split_id.split("/")
-    if parts[0] != "graded-similarity" or len(parts) < 2:
+def step_of(split_id: str) -> tuple[str, float] | None:
+    """The series an artefact belongs to and its step there; None for an artefact of no series.
+
+    >>> step_of("graded-similarity/s020/r0f0"), step_of("data-scaling/cd4t/n012-5")
+    (('graded-similarity', 0.2), ('data-scaling/cd4t', 0.125))
+    """
+    match = STEP.fullmatch(split_id)
+    if match is None:
         return None
-    whole, _, rest = parts[1].removeprefix("s").partition("-")
-    return float(f"{whole}.{rest or 0}") / 100
+    return match["series"], float(f"{match['whole']}.{match['rest'] or 0}") / 100

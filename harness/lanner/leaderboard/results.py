@@ -19,6 +19,7 @@ import pandas as pd
 from lanner import aggregate, schemas, scores, store
 from lanner.leaderboard.campaign import Cell
 from lanner.leaderboard.definition import Definition
+from lanner.leaderboard.series import series
 from lanner.metrics import METRICS
 from lanner.records import State, sha256_json
 
@@ -65,6 +66,8 @@ def leaderboard_document(
         "summaries": summaries,
         "comparisons": _comparisons(summaries, definition),
     }
+    found = list(series(document))
+    document |= {"series": found} if found else {}
     result: dict[str, Any] = rounded(document)
     schemas.check(result, "results", "leaderboard.json")
     return result
