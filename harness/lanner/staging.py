@@ -175,7 +175,9 @@ def _requests_file(reveal: str) -> str:
 
 
 def _revealed_columns(columns: Mapping[str, Any], reveal: str) -> dict[str, Any]:
-    return {**columns, **({TARGET_LEVELS: TARGET_LEVELS} if reveal == "level" else {})}
+    """Without doses in the requests none is named, so that a method does not look for one among train's."""
+    named = {key: value for key, value in columns.items() if key != "dose" or reveal != "none"}
+    return {**named, **({TARGET_LEVELS: TARGET_LEVELS} if reveal == "level" else {})}
 
 
 def _place(source: Path, target: Path, *, link: bool) -> None:

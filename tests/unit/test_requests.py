@@ -91,7 +91,7 @@ def test_doses_are_revealed_in_the_modes_that_say_so(settings, tmp_path):
     for reveal, column in (("none", None), ("dose", "dose"), ("level", "dose")):
         rows, task, sealed = staged(dataset, split, settings.home, tmp_path / reveal, reveal)
         assert task["reveal"] == reveal
-        assert ("dose" in rows[0]) == (column is not None)
+        assert ("dose" in rows[0]) == ("dose" in task["columns"]) == (column is not None)
         if column:
             assert [row["dose"] for row in rows] == [r.condition.dose for r in sealed.requests]
 
