@@ -8,7 +8,8 @@ from by_hand import GENES, TWO_LINES
 
 METHODS = (
     *("no-change", "train-mean", "context-mean-delta", "additive", "linear-embedding"),
-    *("two-factor", "crispr-informed", "knn", "ridge", "random-forest"),
+    *("two-factor", "crispr-informed", "knn", "ridge", "random-forest", "latent-additive"),
+    "decoder-only",
 )
 
 
