@@ -55,11 +55,15 @@ class Settings:
         return cls(home=home, mirrors=mirrors, registry=registry.resolve() if registry else None)
 
     def entry_folders(self, kind: str) -> list[Path]:
-        """Folders searched for entries of ``kind`` (``datasets`` or ``methods``), in order, existing only.
+        """Folders searched for entries of ``kind`` (``datasets``, ``methods``, ``resources``), existing only.
 
         ``--registry``, ``$LANNER_HOME/<kind>``, the nearest parent folder that holds a registry, bundled.
         """
-        name = {"datasets": "datasets_registry", "methods": "method_containers"}[kind]
+        name = {
+            "datasets": "datasets_registry",
+            "methods": "method_containers",
+            "resources": "resources_registry",
+        }[kind]
         found = []
         if self.registry is not None:
             nested = self.registry / name

@@ -99,7 +99,7 @@ def conditions(task, train, control, centroid):
 
 def gene_features(train, control, centroid, rank):
     """gene -> its features (n_features,): of the granted tables, else principal component scores of train."""
-    paths = sorted((INPUT / "resources").glob("*.csv"))
+    paths = sorted((INPUT / "resources").glob("*.features.csv"))
     if paths:
         tables = [pd.read_csv(path, index_col="gene", dtype={"gene": str}) for path in paths]
         table = pd.concat(tables, axis=1, join="inner")

@@ -16,7 +16,7 @@ TRAIN = ["A", "B", "C", "E"]
 @pytest.mark.parametrize("granted", [True, False])
 def test_a_target_without_features_is_left_unanswered_and_named(method, granted, stage, predict):
     requests = [("A+B", "K562"), ("Z", "K562"), ("A", "HepG2")]
-    result = predict(method, stage(ONE_LINE, requests, tables={"t.csv": TABLE} if granted else None))
+    result = predict(method, stage(ONE_LINE, requests, tables={"t.features.csv": TABLE} if granted else None))
     assert result.code == 0, result.stderr
     assert result.answered == [True, False, False]
     assert np.isfinite(result.rows).all()
@@ -39,21 +39,26 @@ def test_it_is_not_applicable_where_no_request_has_features(method, request_, re
 @pytest.mark.parametrize("method", METHODS)
 def test_without_any_feature_the_prediction_is_the_mean_training_change(method, stage, predict):
     empty = {gene: [] for gene in GENES}
-    staged = stage(ONE_LINE, [("D", "K562"), ("A+B", "K562")], tables={"empty.csv": empty})
+    staged = stage(ONE_LINE, [("D", "K562"), ("A+B", "K562")], tables={"empty.features.csv": empty})
     expected = staged.mean("control", "K562") + np.mean([staged.delta(p, "K562") for p in TRAIN], axis=0)
     np.testing.assert_allclose(predict(method, staged).rows, [expected, expected], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_granted_table_is_used_for_a_target_that_was_not_measured(method, stage, predict):
-    result = predict(method, stage(ONE_LINE, [("notgene", "K562"), ("D", "K562")], tables={"t.csv": TABLE}))
+    result = predict(
+        method, stage(ONE_LINE, [("notgene", "K562"), ("D", "K562")], tables={"t.features.csv": TABLE})
+    )
     assert result.answered == [True, False]
 
 
 def test_several_tables_are_joined_on_their_genes(stage, predict):
     left, right = {g: TABLE[g][:1] for g in TRAIN}, {g: TABLE[g][1:] for g in ("A", "B", "E")}
     staged = stage(
-        ONE_LINE, [("A", "K562"), ("C", "K562")], tables={"a.csv": left, "b.csv": right}, parameters={"k": 1}
+        ONE_LINE,
+        [("A", "K562"), ("C", "K562")],
+        tables={"a.features.csv": left, "b.features.csv": right},
+        parameters={"k": 1},
     )
     result = predict("knn", staged)
     assert result.answered == [True, False]
@@ -63,7 +68,7 @@ def test_several_tables_are_joined_on_their_genes(stage, predict):
 def test_knn_averages_the_changes_of_the_nearest_training_conditions_and_of_ties(stage, predict):
     table = {**TABLE, "D": [4.5, 2.25]}  # halfway between B and C
     requests = [("notgene", "K562"), ("D", "K562")]
-    staged = stage(ONE_LINE, requests, tables={"t.csv": table}, parameters={"k": 1})
+    staged = stage(ONE_LINE, requests, tables={"t.features.csv": table}, parameters={"k": 1})
     tied = staged.mean("control", "K562") + (staged.delta("B", "K562") + staged.delta("C", "K562")) / 2
     expected = [staged.mean("A", "K562"), tied]
     np.testing.assert_allclose(predict("knn", staged).rows, expected, rtol=1e-5, atol=1e-6)
@@ -71,7 +76,7 @@ def test_knn_averages_the_changes_of_the_nearest_training_conditions_and_of_ties
 
 def test_knn_sums_the_features_of_a_combination_and_pools_contexts(stage, predict):
     table = {gene: [float(2**row)] for row, gene in enumerate(GENES)}
-    staged = stage(TWO_LINES, [("A+C", "RPE1")], tables={"t.csv": table}, parameters={"k": 1})
+    staged = stage(TWO_LINES, [("A+C", "RPE1")], tables={"t.features.csv": table}, parameters={"k": 1})
     expected = staged.mean("control", "RPE1") + staged.delta("A+C", "K562")
     np.testing.assert_allclose(predict("knn", staged).rows[0], expected, rtol=1e-5, atol=1e-6)
 
@@ -92,7 +97,7 @@ def test_ridge_equals_a_regression_whose_penalty_was_found_by_leaving_each_condi
     table = {gene: np.random.default_rng(row).normal(size=2) for row, gene in enumerate(GENES)}
     cells = [*ONE_LINE, ("F", "K562", 4), ("A+B", "K562", 3), ("G+H", "K562", 6)]
     names = [*TRAIN, "F", "A+B", "G+H"]
-    staged = stage(cells, [("D", "K562")], tables={"t.csv": table})
+    staged = stage(cells, [("D", "K562")], tables={"t.features.csv": table})
 
     def features(name):
         return sum(table[gene] for gene in name.split("+"))
@@ -119,7 +124,9 @@ def test_ridge_equals_a_regression_whose_penalty_was_found_by_leaving_each_condi
 
 
 def test_a_forest_depends_on_the_seed_and_on_nothing_else(stage, predict):
-    staged = stage(ONE_LINE, [("D", "K562"), ("notgene", "K562")], tables={"t.csv": {**TABLE, "D": [2, 2]}})
+    staged = stage(
+        ONE_LINE, [("D", "K562"), ("notgene", "K562")], tables={"t.features.csv": {**TABLE, "D": [2, 2]}}
+    )
     first = predict("random-forest", staged, seed=1).rows
     np.testing.assert_array_equal(predict("random-forest", staged, seed=1).rows, first)
     assert not np.array_equal(predict("random-forest", staged, seed=2).rows, first)

@@ -156,14 +156,13 @@ def test_additive_is_not_applicable_where_no_request_can_be_answered(stage, pred
 
 def linear(G, Y, P, p, ridge):
     """b + G K p with explicit inverses, as printed in the paper."""
-    eye = np.eye(G.shape[1])
     b = Y.mean(axis=1)
     K = (
-        np.linalg.inv(G.T @ G + ridge * eye)
+        np.linalg.inv(G.T @ G + ridge * np.eye(G.shape[1]))
         @ G.T
         @ (Y - b[:, None])
         @ P.T
-        @ np.linalg.inv(P @ P.T + ridge * eye)
+        @ np.linalg.inv(P @ P.T + ridge * np.eye(P.shape[0]))
     )
     return b + G @ K @ p
 
@@ -196,6 +195,33 @@ def test_linear_embedding_equals_the_formula_with_its_control_column(rank, ridge
         np.testing.assert_allclose(control + flipped, expected, rtol=1e-9, atol=1e-12)
     assert result.answered == [True, True, False]
     assert result.stderr == "unanswered: notgene in K562: a target is not a measured gene\n"
+
+
+def test_linear_embedding_takes_the_perturbations_rows_from_a_granted_table(stage, predict):
+    cells = [cell for cell in TWO_LINES if cell[1] == "K562"]
+    table = {gene: np.random.default_rng(row).normal(size=3) for row, gene in enumerate("ABCZ")}
+    requests = [("Z", "K562"), ("D", "K562")]
+    staged = stage(
+        cells, requests, parameters={"perturbations": "resource"}, tables={"embedding.features.csv": table}
+    )
+    names = ["A", "B", "C", "A+C"]
+    control = staged.mean("control", "K562")
+    G = gene_scores([*(staged.mean(name, "K562") for name in names), control], 5)
+    Y = np.array([*(staged.delta(name, "K562") for name in names), np.zeros(8)]).T
+    P = np.array([*(sum(table[gene] for gene in name.split("+")) for name in names), np.zeros(3)]).T
+    result = predict("linear-embedding", staged)
+    assert result.answered == [True, False]
+    np.testing.assert_allclose(
+        result.rows[0], control + linear(G, Y, P, table["Z"], 0.1), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_linear_embedding_needs_the_table_it_is_told_to_use(stage, predict):
+    result = predict(
+        "linear-embedding", stage(TWO_LINES, [("D", "K562")], parameters={"perturbations": "resource"})
+    )
+    assert result.code == 99
+    assert "grants no embedding" in result.stderr
 
 
 def test_linear_embedding_pools_contexts_each_with_its_own_control(stage, predict):
