@@ -22,7 +22,7 @@ PYTHON = [method for method in METHODS if method.command[0] == "python"]
 FAST = {"steps": 30, "trees": 10}
 SPLITS = ("unseen-perturbation", "unseen-combination", "unseen-context")
 ANSWERS = {  # on `simulated`: singles, doubles of seen singles, and seen perturbations in another cell type
-    "additive": {"unseen-combination"},
+    "additive": {"unseen-combination", "unseen-context"},  # of the latter, the doubles
     "two-factor": {"unseen-context"},
     "latent-additive": {"unseen-combination", "unseen-context"},
     "ridge-r": {"unseen-combination", "unseen-context"},
@@ -42,6 +42,8 @@ def inputs(simulated: Dataset, tmp_path_factory: pytest.TempPathFactory):
             made[design] = staging.stage_shared(simulated, split, TASK, sealed, home)
         chosen = {name: value for name, value in FAST.items() if name in method.parameters}
         folder = home / f"{design}-{method.name}"
+        if folder.exists():
+            return folder, expectation(made[design])
         staging.stage(
             made[design],
             split,
@@ -90,13 +92,13 @@ def test_an_answer_is_accepted_or_the_question_does_not_apply(method, design, in
     assert done.returncode == 0, done.stderr
     result = ingest(tmp_path / "output" / "prediction.h5ad", rows=rows, destination=tmp_path / "canonical")
     assert result.kind == "profiles"
-    assert result.answered.all()
+    assert result.answered.any() if method.name == "additive" else result.answered.all()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", PYTHON, ids=lambda method: method.name)
 def test_two_runs_with_one_seed_write_the_same_bytes(method, inputs, tmp_path):
-    design = sorted(ANSWERS.get(method.name, SPLITS))[0]
+    design = min(ANSWERS.get(method.name, SPLITS))
     folder, _ = inputs(design, method)
     for name in ("first", "second"):
         assert run(method, folder, tmp_path / name).returncode == 0
