@@ -99,7 +99,9 @@ def gene_features(train, control, centroid, rank):
     """gene -> its features (n_features,): of the granted tables, else principal component scores of train."""
     paths = sorted((INPUT / "resources").glob("*.features.csv"))
     if paths:
-        tables = [pd.read_csv(path, index_col="gene", dtype={"gene": str}) for path in paths]
+        tables = [
+            pd.read_csv(path, index_col="gene", dtype={"gene": str}, keep_default_na=False) for path in paths
+        ]
         table = pd.concat(tables, axis=1, join="inner")
         return dict(zip(table.index, table.to_numpy(dtype=np.float64), strict=True))
     X = np.stack([*centroid.values(), *control.values()], axis=1)

@@ -115,7 +115,9 @@ def granted_embedding():
     paths = sorted((INPUT / "resources").glob("*.features.csv"))
     if not paths:
         not_applicable("the leaderboard grants no embedding (a table in /input/resources)")
-    tables = [pd.read_csv(path, index_col="gene", dtype={"gene": str}) for path in paths]
+    tables = [
+        pd.read_csv(path, index_col="gene", dtype={"gene": str}, keep_default_na=False) for path in paths
+    ]
     table = pd.concat(tables, axis=1, join="inner")
     return dict(zip(table.index, table.to_numpy(dtype=np.float64), strict=True))
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import boards
 import pytest
 from lanner import leaderboard
 from lanner.config import Settings, bundled_root
@@ -111,3 +112,32 @@ def test_every_bundled_leaderboard_can_be_read_and_is_short(path: Path, settings
     assert found.name == path.stem
     assert found.description
     assert len(path.read_text(encoding="utf-8").splitlines()) < 40
+
+
+def test_both_residual_models_are_scored_from_one_run(tmp_path: Path) -> None:
+    registry = boards.registry(tmp_path / "registry", size={"n_cells_per_condition": 60})
+    boards.add_method(
+        registry, "profiles", "X[:] = 0.3 + 0.01 * np.arange(len(genes)); write()", residual="shift"
+    )
+    both = ["shift", "zero-preserving-scale"]
+    settings = Settings(home=tmp_path / "home", registry=registry)
+    path = boards.board(tmp_path, ["profiles"], residuals=both, metrics=["mse", "zero_fraction_error"])
+    results = boards.build(
+        leaderboard.load(str(path), settings), settings, runner="process", jobs=1, trust_process=True
+    )
+    rows = {row["method"]: row for row in results.document["rows"]}
+    assert {name: row["residual"] for name, row in rows.items()} == {
+        "profiles": "shift",
+        "profiles[residual=zero-preserving-scale]": "zero-preserving-scale",
+    }
+    first, second = rows.values()
+    assert first["key"] == second["key"]
+    assert len(list((tmp_path / "home" / "runs").glob("*/*/*/*/attempt-*"))) == 1
+    assert first["scores"]["mse"]["value"] == second["scores"]["mse"]["value"]
+    zeros = "zero_fraction_error"
+    assert first["scores"][zeros]["value"] != second["scores"][zeros]["value"]
+    alone = boards.board(tmp_path, ["profiles"], metrics=["mse", zeros])
+    again = boards.build(
+        leaderboard.load(str(alone), settings), settings, runner="process", jobs=1, trust_process=True
+    )
+    assert again.document["rows"] == [first]
