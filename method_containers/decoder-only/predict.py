@@ -46,7 +46,7 @@ def read():
     return task, train, requests
 
 
-STEPS, BATCH, RATE, WIDTH = 1500, 256, 1e-3, 128
+STEPS, BATCH, RATE, WIDTH = 1500, 128, 1e-3, 128
 
 
 def predict(task, train, requests):

@@ -46,7 +46,7 @@ def read():
     return task, train, requests
 
 
-STEPS, BATCH, RATE, WIDTH, LATENT = 1500, 256, 1e-3, 128, 64
+STEPS, BATCH, RATE, WIDTH, LATENT = 1500, 128, 1e-3, 128, 64
 MOST_CONTROLS = 500  # of a context, from which its predictions are made
 
 
