@@ -94,8 +94,8 @@ def test_residual_models_are_rows_of_one_method(write, settings: Settings) -> No
         ({"extends": "base.yaml", "add": {"methods": ["no-change"]}}, "no-change is listed twice"),
         ({"extends": "base.yaml", "add": {"seeds": [3]}}, "add.seeds"),
         ({"extends": "base.yaml", "resources": ["rondom"]}, "did you mean 'random'"),
-        ({"seeds": [0]}, "'task' is a required property"),
-        ({**BASE, "name": "suite", "title": "x", "add": {"methods": ["knn"]}}, "add"),
+        ({"seeds": [0]}, "lacks task, datasets, methods; give them, or extend"),
+        ({**BASE, "name": "suite", "title": "x", "add": {"methods": ["knn"]}}, "say what it extends"),
     ],
 )
 def test_a_mistake_is_told_with_what_to_correct(fields, message, write, settings: Settings) -> None:

@@ -80,8 +80,9 @@ class Definition:
 def load(name: str, settings: Settings) -> Definition:
     """Read and check a leaderboard file; a ConfigurationError names the file and what is wrong in it."""
     path = find(name)
+    document = inherited(path)
     try:
-        return define(inherited(path), settings)
+        return define(document, settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from None
 

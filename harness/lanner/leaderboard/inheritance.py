@@ -14,6 +14,7 @@ from lanner import schemas
 from lanner.config import bundled_root
 from lanner.errors import ConfigurationError
 
+NEEDED = ("task", "datasets", "methods", "seeds")
 OWN = ("name", "title", "description", "extends", "add", "remove")
 
 
@@ -39,30 +40,41 @@ def inherited(path: Path, extended_by: tuple[Path, ...] = ()) -> dict[str, Any]:
         raise ConfigurationError(f"{chain}: a leaderboard cannot extend itself; remove one extends")
     document = schemas.load_yaml(path, "leaderboard")
     if "extends" not in document:
-        return document
+        return _complete(document, path)
     base = path.parent / document["extends"]
     if not base.is_file():
         raise ConfigurationError(
-            f"extends {document['extends']}, but there is no file {base}; correct the name"
+            f"{path}: extends {document['extends']}, but there is no file {base}; correct the name"
         )
     parent = inherited(base, (*extended_by, path))
     own = {name: value for name, value in document.items() if name not in ("extends", "add", "remove")}
     merged = {**{name: value for name, value in parent.items() if name not in OWN}, **own}
     for name, items in document.get("remove", {}).items():
-        merged[name] = _without(merged.get(name, []), items, name, base)
+        merged[name] = _without(merged.get(name, []), items, f"{path}: remove.{name}", base)
     for name, items in document.get("add", {}).items():
         merged[name] = [*merged.get(name, []), *items]
     schemas.check(merged, "leaderboard", f"{path} with {document['extends']}")
     return merged
 
 
-def _without(inherited_items: list[Any], items: list[str], name: str, base: Path) -> list[Any]:
+def _complete(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    missing = [name for name in NEEDED if name not in document]
+    if missing:
+        raise ConfigurationError(
+            f"{path}: lacks {', '.join(missing)}; give them, or extend a leaderboard that has them"
+        )
+    if "add" in document or "remove" in document:
+        raise ConfigurationError(f"{path}: add and remove change an inherited list; say what it extends")
+    return document
+
+
+def _without(inherited_items: list[Any], items: list[str], field: str, base: Path) -> list[Any]:
     """The inherited items but those named; an item that is not there is a mistake, not a wish come true."""
     known = [_name(item) for item in inherited_items]
     for item in items:
         if item not in known:
             raise ConfigurationError(
-                f"remove.{name} names {item!r}, which {base} does not list: it has {', '.join(known)}"
+                f"{field} names {item!r}, which {base} does not list: it has {', '.join(known)}"
             )
     return [item for item in inherited_items if _name(item) not in items]
 
