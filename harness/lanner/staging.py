@@ -7,8 +7,6 @@ The part of the folder that all methods share is written once per split and link
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import shutil
@@ -22,7 +20,9 @@ import numpy as np
 from lanner import schemas
 from lanner.errors import InfrastructureError
 from lanner.matrix import Matrix
-from lanner.records import COMBINATION, CONTROL, Limits, Request, Split, sha256_json
+from lanner.records import COMBINATION, CONTROL, Limits, Split, sha256_json
+from lanner.registry import unknown_name
+from lanner.requests import TARGET_LEVELS, requests_csv
 from lanner.store import disk_error, read_json, write_bytes, write_json
 from lanner.tasks import Task
 from lanner.truth import Truth, control_halves, train_rows
@@ -30,7 +30,7 @@ from lanner.truth import Truth, control_halves, train_rows
 if TYPE_CHECKING:
     from lanner.datasets import Dataset
 
-STAGING_VERSION = 1
+STAGING_VERSION = 2
 """Part of every run's key: raised when the same dataset and split would stage other bytes."""
 
 
@@ -78,7 +78,9 @@ def stage_shared(dataset: Dataset, split: Split, task: Task, truth: Truth, home:
         partial.mkdir(parents=True)
         _write_train(dataset, split, partial / "train.h5ad")
         n_cells = 1 if dataset.entry.kind == "profile" else task.n_cells
-        write_bytes(partial / "requests.csv", requests_csv(truth.requests, dataset, n_cells).encode(), 0o444)
+        for reveal in task.reveal:
+            text = requests_csv(truth, dataset, n_cells, reveal)
+            write_bytes(partial / _requests_file(reveal), text.encode(), 0o444)
         write_json(
             partial / "shared.json",
             {
@@ -120,13 +122,22 @@ def stage(
 
     ``resources`` maps the names of files granted to every method to their bytes. Files are 0444 and folders
     0755, so that another uid reads them and none changes them.
+
+    Raises
+    ------
+    ConfigurationError
+        The task has no such reveal mode.
+    InfrastructureError
+        The folder exists or cannot be written.
     """
+    if reveal not in task.reveal:
+        raise unknown_name(f"reveal mode of task {task.id}", reveal, task.reveal)
     document = {
         "protocol": 1,
         "task": f"{task.id}@{task.version}",
         "dataset": staged.document["dataset"],
         "split": {"id": split.id, "sha256": split.sha256},
-        "columns": staged.document["columns"],
+        "columns": _revealed_columns(staged.document["columns"], reveal),
         "control": CONTROL,
         "combination": COMBINATION,
         "seed": seed,
@@ -144,8 +155,8 @@ def stage(
         raise disk_error(f"the input folder {folder} cannot be made", error) from None
     try:
         folder.chmod(0o755)
-        for name in ("train.h5ad", "requests.csv"):
-            _place(staged.folder / name, folder / name, link=link)
+        _place(staged.folder / "train.h5ad", folder / "train.h5ad", link=link)
+        _place(staged.folder / _requests_file(reveal), folder / "requests.csv", link=link)
         if resources:
             granted = folder / "resources"
             granted.mkdir(mode=0o755)
@@ -160,23 +171,13 @@ def stage(
         raise disk_error(f"the input folder {folder} cannot be written", error) from None
 
 
-def requests_csv(requests: tuple[Request, ...], dataset: Dataset, n_cells: int) -> str:
-    """The text of requests.csv: request_id, perturbation, targets, context columns, n_cells [, dose]."""
-    has_dose = any(request.condition.dose for request in requests)
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    contexts = dataset.entry.context_columns
-    writer.writerow(
-        ["request_id", "perturbation", "targets", *contexts, "n_cells", *(["dose"] if has_dose else [])]
-    )
-    for request in requests:
-        condition = request.condition
-        targets = COMBINATION.join(condition.targets)
-        dose = [condition.dose] if has_dose else []
-        writer.writerow(
-            [request.request_id, condition.perturbation, targets, *condition.context, n_cells, *dose]
-        )
-    return stream.getvalue()
+def _requests_file(reveal: str) -> str:
+    """Name in the shared folder, which holds one file per mode."""
+    return "requests.csv" if reveal == "none" else f"requests-{reveal}.csv"
+
+
+def _revealed_columns(columns: Mapping[str, Any], reveal: str) -> dict[str, Any]:
+    return {**columns, **({TARGET_LEVELS: TARGET_LEVELS} if reveal == "level" else {})}
 
 
 def _place(source: Path, target: Path, *, link: bool) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import subprocess
+import sys
 from itertools import combinations, pairwise
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lanner.aggregate.graded import auspc, step_of
+from lanner.cli import lanner
+from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.records import Condition, Split
-from lanner.splits import SPLITS, cell_parts, expand, seen_singles
+from lanner.splits import ALIASES, SPLITS, cell_parts, expand, pooled_as, seen_singles
+from lanner.splits.picture import COLOURS, grid
 
 DATASET = {"id": "toy", "version": "1", "content": "0" * 64}
 
@@ -338,6 +348,59 @@ def test_an_artefacts_step_is_read_from_its_id(split, s):
     assert step_of(split) == s
 
 
+def test_steps_of_a_series_are_questions_of_their_own_and_contexts_in_turn_are_not():
+    conditions, effects = families()
+    series = cut(conditions, "graded-similarity", effects=effects, repeats=2, steps=3)
+    assert {pooled_as(split) for split in series} <= {
+        f"graded-similarity/s{s}" for s in ("000", "050", "100")
+    }
+    whole = cut([condition(label, line) for label in "AB" for line in "xy"], "unseen-context", mode="whole")
+    assert {pooled_as(split) for split in whole} == {"unseen-context"}
+    folds = cut([*singles("ABC"), *doubles("ABC")], "unseen-combination", folds=2)
+    assert {pooled_as(split) for split in folds} == {"unseen-combination"}
+    conditions = [*singles("ABCDEFGH"), *doubles("ABCDEFGH")]
+    levels = cut(conditions, "unseen-combination", by_seen=True)
+    assert {pooled_as(split) for split in levels} == {f"unseen-combination/seen{k}" for k in range(3)}
+
+
+PROGRAM = """
+import random
+import numpy as np
+from lanner.records import Condition
+from lanner.splits import SPLITS, expand
+labels = [*(f"g{n}" for n in range(12)), *(f"g{n}+g{n + 1}" for n in range(8))]
+conditions = [
+    Condition(perturbation=p, targets=tuple(p.split("+")), context=(c, t), n_cells=30)
+    for p in labels for c in ("x", "y") for t in ("1h", "2h")
+]
+random.shuffle(conditions)
+effects = {c.id: np.cos(np.arange(20) * (1 + labels.index(c.perturbation))) for c in conditions}
+controls = {c.context_id: 300 for c in conditions}
+given = {"custom": {"test": ["g1|x|1h"]}, "time": {"column": "day"}}
+dataset = {"id": "toy", "version": "1", "content": "0"}
+for name in SPLITS:
+    design = {"id": name, "parameters": given.get(name, {})}
+    for split in expand(design, conditions, controls, dataset, "cells", context_columns=("line", "day"),
+                        effects=lambda: effects):
+        print(split.id, split.sha256)
+"""
+
+
+def test_every_design_agrees_over_processes_with_other_hash_seeds_and_other_orders():
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "271828")
+    }
+    (text,) = printed
+    assert {line.split()[0].partition("/")[0] for line in text.splitlines()} == set(SPLITS)
+
+
 # Small and odd data
 
 
@@ -368,3 +431,52 @@ def test_odd_data_are_cut_or_refused_in_one_sentence_that_says_what_to_do(name, 
         assert "; " in str(error) and "\n" not in str(error)
     else:
         assert all(split.train and split.test for split in splits) and not without_controls
+
+
+# Pictures and the command line
+
+
+def test_a_picture_colours_every_place_by_its_part():
+    conditions = [condition(label, line) for label in "ABCD" for line in "xy"]
+    conditions = [*conditions, condition("<E>&", "x")]
+    (split,) = cut(conditions, "custom", test=["A|x"], valid=["B|y"], train=["C|x", "C|y", "D|x", "D|y"])
+    drawn = ElementTree.fromstring(grid(split, conditions))
+    titles = {
+        rect[0].text: rect.get("fill") for rect in drawn.iter("{http://www.w3.org/2000/svg}rect") if len(rect)
+    }
+    expected = {"A|x": "test", "A|y": "left out", "B|x": "left out", "B|y": "valid", "C|x": "train"}
+    expected |= {"<E>&|x": "left out", "<E>&|y": "absent"}
+    for name, part in expected.items():
+        assert titles[f"{name}: {part}"] == COLOURS[part]
+    assert len(titles) == 10
+
+
+def test_a_picture_of_ten_thousand_rows_is_no_taller_than_a_poster():
+    conditions = [condition(f"g{n}") for n in range(10_000)]
+    (split,) = cut(conditions, "unseen-perturbation")
+    assert int(ElementTree.fromstring(grid(split, conditions)).get("height", "0")) < 11_000
+
+
+def test_the_command_line_shows_strata_marks_and_pictures(
+    simulated: Any, shared_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LANNER_HOME", str(shared_settings.home))
+    show = ["split", "show", "--dataset", "simulated", "--split"]
+    result = CliRunner().invoke(lanner, [*show, "gears-simulation", "--picture", str(tmp_path / "a.svg")])
+    assert result.exit_code == 0 and "unseen-target" in result.stdout
+    ElementTree.parse(tmp_path / "a.svg")
+    sizes = json.loads(CliRunner().invoke(lanner, [*show, "gears-simulation", "--json"]).stdout)[0]["sizes"]
+    assert sizes["singles"] + sum(sizes["seen_singles"].values()) == sizes["conditions"]["test"]
+    result = CliRunner().invoke(lanner, [*show, "graded-similarity", "--picture", str(tmp_path / "b.html")])
+    assert "fitted on truth" in result.stdout
+    assert (tmp_path / "b.html").read_text().count("<svg") == result.stdout.count("graded-similarity/s")
+    for name, message in (("c.png", "neither .svg nor .html"), ("d.svg", "do not fit into one")):
+        result = CliRunner().invoke(lanner, [*show, "graded-similarity", "--picture", str(tmp_path / name)])
+        assert message in str(result.exception)
+
+
+def test_the_command_line_lists_the_names_of_other_benchmarks():
+    listed = json.loads(CliRunner().invoke(lanner, ["split", "list", "--json"]).stdout)
+    assert {name for design in listed for name in design["names"]} == set(ALIASES)
+    text = CliRunner().invoke(lanner, ["split", "list"]).stdout
+    assert "zhu-leave-one-context-out" in text and "upper-bound task" in text

@@ -25,6 +25,9 @@ WATCH_SECONDS = 0.5
 @click.option("--split", "-s", "split_names", multiple=True, help="A split id; the recommended ones without.")
 @click.option("--seed", "seeds", type=click.IntRange(0, 2**32 - 1), multiple=True, help="Repeatable [0].")
 @click.option("--parameter", "-p", "parameters", multiple=True, help="name=value, for a single method.")
+@click.option(
+    "--reveal", type=click.Choice(["none", "dose", "level"]), help="What requests say beyond a name [none]."
+)
 @click.option("--timeout", "timeout_s", type=click.IntRange(1), help="Seconds one run may take.")
 @click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
 @click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
@@ -39,6 +42,7 @@ def run_command(
     split_names: tuple[str, ...],
     seeds: tuple[int, ...],
     parameters: tuple[str, ...],
+    reveal: str | None,
     timeout_s: int | None,
     runner: str,
     trust_process: bool,
@@ -59,7 +63,7 @@ def run_command(
     from lanner.leaderboard import definition as definitions
 
     if leaderboard is not None:
-        if method_names or dataset_name or split_names or seeds or parameters or timeout_s:
+        if method_names or dataset_name or split_names or seeds or parameters or reveal or timeout_s:
             raise click.UsageError(
                 "give a leaderboard file, or --method and --dataset with options, not both"
             )
@@ -81,6 +85,7 @@ def run_command(
             "methods": chosen,
             "seeds": list(seeds) or [0],
             "limits": {"timeout_s": timeout_s} if timeout_s else {},
+            **({"reveal": reveal} if reveal else {}),
         }
         definition = definitions.define(document, settings)
     return build_and_show(

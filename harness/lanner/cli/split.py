@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lanner.cli.auditing import audit_command
 from lanner.cli.output import json_option, print_json, print_table, talk
 from lanner.config import Settings
+from lanner.errors import ConfigurationError
 from lanner.records import Split
-from lanner.splits import COMMON, SPLITS, Parameter, resolve, seen_singles
+from lanner.splits import ALIASES, COMMON, SPLITS, Alias, Parameter, is_combination, resolve, seen_singles
 
 if TYPE_CHECKING:
     from lanner.datasets import Dataset
@@ -26,16 +29,18 @@ def split_command() -> None:
     Examples:
       lanner split list
       lanner split show --dataset kang18-pbmc
+      lanner split audit --dataset kang18-pbmc
     """
 
 
 split_command.name = "split"
+split_command.add_command(audit_command)
 
 
 @split_command.command("list")
 @json_option
 def list_designs(as_json: bool) -> None:
-    """List the split designs and their parameters.
+    """List the split designs, their parameters, and the names other benchmarks give to them.
 
     \b
     Examples:
@@ -49,7 +54,13 @@ def list_designs(as_json: bool) -> None:
                 {
                     "id": design.id,
                     "summary": design.summary,
+                    "mark": design.mark,
                     "parameters": {parameter.name: _described(parameter) for parameter in design.parameters},
+                    "names": {
+                        name: {"parameters": dict(alias.parameters), "seed": alias.seed}
+                        | {"source": alias.source, "differs": alias.differs}
+                        for name, alias in _names(design.id).items()
+                    },
                 }
                 for design in designs
             ]
@@ -57,9 +68,17 @@ def list_designs(as_json: bool) -> None:
         return
     for design in designs:
         click.echo(f"{design.id}: {design.summary}")
+        if design.mark:
+            click.echo(f"  ({design.mark})")
         _print_parameters(design.own)
-    click.echo("Every design:")
+    click.echo("Every design, where it means something:")
     _print_parameters(COMMON)
+    rows = [
+        [f"  {name}", alias.design, json.dumps(dict(alias.parameters)), alias.source, alias.differs]
+        for name, alias in ((name, ALIASES[name]) for name in ALIASES)
+    ]
+    click.echo("Names of other benchmarks:")
+    print_table(["  name", "design", "parameters", "source", "differs in"], rows)
 
 
 @split_command.command("show")
@@ -68,9 +87,21 @@ def list_designs(as_json: bool) -> None:
     "--split", "wanted", help="Design or artefact id, or a design as JSON. Default: all recommended ones."
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Split seed, instead of the design's own.")
+@click.option(
+    "--picture",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw perturbations by contexts to FILE.svg (a single artefact) or FILE.html (any number).",
+)
 @json_option
 @click.pass_obj
-def show(settings: Settings, dataset_id: str, wanted: str | None, seed: int | None, as_json: bool) -> None:
+def show(
+    settings: Settings,
+    dataset_id: str,
+    wanted: str | None,
+    seed: int | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
     """Show the split artefacts of a dataset: how many conditions and cells are train, valid and test.
 
     \b
@@ -79,12 +110,15 @@ def show(settings: Settings, dataset_id: str, wanted: str | None, seed: int | No
       lanner split show --dataset kang18-pbmc --split unseen-context/cd4t --json
       lanner split show --dataset simulated --split '{"id": "unseen-perturbation",
                         "parameters": {"folds": 5}, "seed": 1}'
+      lanner split show --dataset simulated --split gears-simulation --picture split.svg
     """
     from lanner import datasets  # brings AnnData, which the other commands do without
 
     with talk.status(f"loading {dataset_id}"):
         dataset = datasets.load(datasets.find_entry(settings, dataset_id), settings)
     splits = resolve(dataset, wanted, seed=seed)
+    if picture is not None:
+        _draw(picture, splits, dataset)
     sizes = [split_sizes(split, dataset) for split in splits]
     if as_json:
         print_json(
@@ -100,13 +134,39 @@ def show(settings: Settings, dataset_id: str, wanted: str | None, seed: int | No
             *(_counted(size["conditions"][part], size["cells"][part]) for part in ("train", "valid", "test")),
             size["contexts"],
             ", ".join(f"{policy} {n}" for policy, n in size["controls"].items()),
+            size["singles"],
             ", ".join(f"{seen}: {n}" for seen, n in size["seen_singles"].items()),
             split.sha256[:12],
         ]
         for split, size in zip(splits, sizes, strict=True)
     ]
-    columns = ["split", "train", "valid", "test", "test contexts", "controls", "seen singles", "sha256"]
-    print_table(columns, rows, f"{dataset_id}: conditions (cells)")
+    columns = ["split", "train", "valid", "test", "test contexts", "controls", "tested singles"]
+    print_table(
+        [*columns, "combinations by seen singles", "sha256"], rows, f"{dataset_id}: conditions (cells)"
+    )
+    for mark in sorted({SPLITS[split.design["id"]].mark for split in splits} - {""}):
+        click.echo(mark)
+
+
+def _draw(path: Path, splits: Sequence[Split], dataset: Dataset) -> None:
+    from lanner.splits.picture import grid, page
+
+    if path.suffix not in (".svg", ".html"):
+        raise ConfigurationError(f"{path} is neither .svg nor .html; name the picture so")
+    if path.suffix == ".svg" and len(splits) > 1:
+        raise ConfigurationError(
+            f"{len(splits)} splits do not fit into one {path.name}; name one artefact, or draw a .html page"
+        )
+    pictures = [grid(split, dataset.conditions) for split in splits]
+    text = pictures[0] if path.suffix == ".svg" else page(pictures, f"Splits of {dataset.entry.id}")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror}); name another file") from None
+
+
+def _names(design: str) -> dict[str, Alias]:
+    return {name: ALIASES[name] for name in ALIASES if ALIASES[name].design == design}
 
 
 def split_sizes(split: Split, dataset: Dataset) -> dict[str, Any]:
@@ -119,6 +179,7 @@ def split_sizes(split: Split, dataset: Dataset) -> dict[str, Any]:
         "conditions": {part: len(names) for part, names in chosen.items()},
         "cells": {part: sum(by_id[name].n_cells for name in names) for part, names in chosen.items()},
         "contexts": len(contexts),
+        "singles": sum(not is_combination(by_id[name]) for name in split.test),
         "controls": dict(sorted(Counter(str(split.controls[context]) for context in contexts).items())),
         "seen_singles": {str(level): seen[level] for level in sorted(seen)},
     }

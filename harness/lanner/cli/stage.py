@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The method's.")
 @click.option("--method", "-m", "method_name", help="Stage for this method: its parameters and limits.")
 @click.option("--parameter", "-p", "parameters", multiple=True, help="name=value of that method.")
+@click.option(
+    "--reveal",
+    type=click.Choice(["none", "dose", "level"]),
+    default="none",
+    show_default=True,
+    help="What requests.csv says beyond the perturbation's name.",
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @json_option
 @click.pass_obj
@@ -34,6 +41,7 @@ def stage_command(
     seed: int,
     method_name: str | None,
     parameters: tuple[str, ...],
+    reveal: str,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -42,6 +50,7 @@ def stage_command(
     \b
     Examples:
       lanner stage simulated --split unseen-combination --out staged
+      lanner stage simulated --split unseen-perturbation --reveal level --out levels
       LANNER_INPUT=staged LANNER_OUTPUT=out python my_method.py
       lanner validate out/prediction.h5ad --input staged
       lanner score out/prediction.h5ad --input staged
@@ -76,6 +85,7 @@ def stage_command(
         seed=seed,
         parameters=chosen,
         limits=method.limits if method else Limits(),
+        reveal=reveal,
         link=False,
     )
     result = {

@@ -214,3 +214,26 @@ def _dense_blocks(stored: h5py.Dataset) -> Iterator[tuple[int, int, np.ndarray[A
     for start in range(0, stored.shape[0], step):
         stop = min(start + step, stored.shape[0])
         yield start, stop, stored[start:stop]
+
+
+HIGHLY_VARIABLE = ("highly_variable", "highly_variable_rank", "vst.variable", "hvg", "is_hvg")
+CLUSTERED = ("leiden", "louvain", "seurat_clusters", "cluster", "clusters", "phase", "dpt_pseudotime")
+
+
+def fitted_elements(path: Path) -> list[str]:
+    """Parts of an AnnData file that were computed from all of its cells, such as ``obsm/X_pca``.
+
+    Embeddings, loadings, graphs, whatever ``uns`` holds but colours and categories, flags of variable genes,
+    clusters. Names only; ConfigurationError where the file is not AnnData.
+    """
+    with SourceFile(path) as source:
+        found = [
+            f"{group}/{name}"
+            for group in ("obsm", "varm", "obsp", "varp", "uns")
+            if isinstance(source._file.get(group), h5py.Group)
+            for name in source._file[group]
+            if not name.endswith(("_colors", "_categories")) and name != "log1p"
+        ]
+        found += [f"var/{name}" for name in source.var if str(name).lower() in HIGHLY_VARIABLE]
+        found += [f"obs/{name}" for name in source.obs if str(name).lower() in CLUSTERED]
+    return sorted(found)

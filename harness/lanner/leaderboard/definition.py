@@ -12,6 +12,7 @@ from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.leaderboard.inheritance import find, inherited
 from lanner.records import Limits
+from lanner.registry import unknown_name
 from lanner.resources import Resource
 from lanner.resources import find as find_resource
 from lanner.tasks import TASKS, Task
@@ -107,6 +108,9 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
         raise ConfigurationError(f"method {twice} is listed twice; remove one or change its parameters")
     metrics = tuple(document.get("metrics") or task.metrics)
     _check_metrics(metrics)
+    reveal = document.get("reveal", task.reveal[0])
+    if reveal not in task.reveal:
+        raise unknown_name(f"reveal mode of task {task.id}", reveal, task.reveal)
     return Definition(
         name=document["name"],
         title=document["title"],
@@ -116,7 +120,7 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
         choices=tuple(sorted(choices, key=lambda choice: choice.label)),
         seeds=tuple(document["seeds"]),
         metrics=metrics,
-        reveal=document.get("reveal", "none"),
+        reveal=reveal,
         limits=document.get("limits", {}),
         resources=tuple(find_resource(settings, name) for name in sorted(document.get("resources", []))),
     )

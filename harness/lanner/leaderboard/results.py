@@ -58,6 +58,7 @@ def leaderboard_document(
         "description": definition.description,
         "task": definition.task.versioned,
         "seeds": list(definition.seeds),
+        **({"reveal": definition.reveal} if definition.reveal != "none" else {}),
         "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
         "datasets": _datasets(scored, bounds),
         "rows": [_row(item, definition, bounds) for item in scored],

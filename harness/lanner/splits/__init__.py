@@ -10,7 +10,7 @@ import sys
 
 from lanner.registry import import_all
 from lanner.splits.compatibility import ALIASES, Alias
-from lanner.splits.design import SPLITS, Draw, Holdout, Material, SplitDesign, split_design
+from lanner.splits.design import SPLITS, Draw, Holdout, Material, SplitDesign, pooled_as, split_design
 from lanner.splits.expansion import expand
 from lanner.splits.parameters import COMMON, Parameter
 from lanner.splits.resolution import resolve
@@ -31,6 +31,7 @@ __all__ = [
     "expand",
     "is_combination",
     "parts",
+    "pooled_as",
     "resolve",
     "seen_singles",
     "split_design",

@@ -47,6 +47,7 @@ SHARED = ("repeats", "folds", "valid_fraction", "controls", "minimum_cells")
         schema={"type": "boolean"},
     ),
     without=["folds"],
+    apart=True,
 )
 def data_scaling(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:
     """Hold out as another design does, and train on nested subsets of the rest.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lanner.errors import ConfigurationError
-from lanner.records import Condition, canonical_json, derived_seed
+from lanner.records import Condition, Split, canonical_json, derived_seed
 from lanner.registry import Registry
 from lanner.splits.parameters import COMMON, Parameter
 
@@ -100,7 +101,8 @@ class SplitDesign:
     """A rule for holding out conditions, by the name a leaderboard uses, and its parameters.
 
     ``without`` names common parameters that mean nothing for it. ``mark`` is what a reader must be told
-    beside every number: that the task is an upper bound, that the cut has looked at the truth.
+    beside every number: that the task is an upper bound, that the cut has looked at the truth. ``apart`` says
+    that its strata are questions of their own (steps of a series), not parts of one (contexts in turn).
     """
 
     id: str
@@ -108,6 +110,7 @@ class SplitDesign:
     own: tuple[Parameter, ...] = field(default=())
     without: frozenset[str] = frozenset()
     mark: str = ""
+    apart: bool = False
 
     @property
     def summary(self) -> str:
@@ -125,17 +128,32 @@ SPLITS: Registry[SplitDesign] = Registry("split design")
 
 
 def split_design(
-    name: str, *parameters: Parameter, without: Iterable[str] = (), mark: str = ""
+    name: str,
+    *parameters: Parameter,
+    without: Iterable[str] = (),
+    mark: str = "",
+    apart: bool = False,
 ) -> Callable[[Function], SplitDesign]:
     """Register a function as the split design ``name``."""
 
     def register(function: Function) -> SplitDesign:
         design = SplitDesign(
-            id=name, function=function, own=parameters, without=frozenset(without), mark=mark
+            id=name, function=function, own=parameters, without=frozenset(without), mark=mark, apart=apart
         )
         return SPLITS.add(name, design)
 
     return register
+
+
+def pooled_as(split: Split) -> str:
+    """The question an artefact belongs to, whose conditions may be pooled: its design, without r<i>f<j>.
+
+    For designs whose strata are questions of their own the stratum stays: ``graded-similarity/s020``.
+    """
+    name = str(split.design["id"])
+    if name not in SPLITS or not SPLITS[name].apart:
+        return name
+    return re.sub(r"/r[0-9]+f[0-9]+$", "", split.id)
 
 
 def round_half_up(value: float) -> int:

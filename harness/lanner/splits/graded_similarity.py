@@ -50,6 +50,7 @@ MARK = "fitted on truth: which conditions are held out depends on their measured
     ),
     without=["folds"],
     mark=MARK,
+    apart=True,
 )
 def graded_similarity(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:
     """Hold out perturbations less and less like what is trained on: a series from s = 0.

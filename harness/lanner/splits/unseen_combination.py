@@ -35,6 +35,7 @@ from lanner.splits.targets import count_seen, held_out_by_target, is_combination
         only={"by_seen": True},
     ),
     replace(FOLDS, only={"by_seen": False}),
+    apart=True,
 )
 def unseen_combination(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:
     """Hold out combinations, all singles stay in train: predict joint effects.
