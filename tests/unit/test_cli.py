@@ -362,7 +362,7 @@ def test_stage_for_a_method_uses_its_parameters_and_limits(shell: Shell) -> None
         (("run", "-m", "half", "-m", "constant", "-d", "tiny", "-p", "a=1"), "single --method"),
         (("run", "-m", "half", "-d", "tiny", "-p", "alpha"), "must be written name=value"),
         (("run", "-m", "half", "-d", "tiny", "--seed", "-1"), "is not in the range"),
-        (("leaderboard", "build", "nothing"), "one of quickstart, real"),
+        (("leaderboard", "build", "nothing"), "quickstart, real, real-full"),
         (("leaderboard", "bild", "x"), "No such command"),
         (("logs", "zzz"), "no run starts with 'zzz'"),
         (("logs", ""), "give more characters"),
