@@ -250,14 +250,13 @@ def _attempt(
 
 def _granted(spec: Mapping[str, Any], split: Split, staged: staging.Staged) -> dict[str, bytes]:
     """The files every method is granted, by name, as they were when the run was planned."""
-    files = {}
+    granted = []
     for name, sha256 in spec["keyed"]["resources"].items():
         resource = resources.load(Path(spec["resources"][name]))
         if resource.sha256 != sha256:
             raise ConfigurationError(f"resource {name} has changed since this run was planned; build again")
-        names = resources.genes_of(staged.genes, (*split.train, *split.valid, *split.test))
-        files[resource.file_name] = resource.content(names)
-    return files
+        granted.append(resource)
+    return resources.files(granted, staged.genes, split)
 
 
 def _validated(

@@ -17,7 +17,7 @@ import numpy as np
 
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
-from lanner.records import COMBINATION, derived_seed, sha256_json
+from lanner.records import COMBINATION, Split, derived_seed, sha256_json
 from lanner.registry import unknown_name
 from lanner.schemas import load_yaml
 
@@ -83,6 +83,12 @@ def load(folder: Path) -> Resource:
     else:
         sha256 = sha256_json({"version": GENERATOR_VERSION, **document["generated"]})
     return Resource(id=name, folder=folder, document=document, sha256=sha256)
+
+
+def files(granted: Iterable[Resource], genes: Iterable[str], split: Split) -> dict[str, bytes]:
+    """What goes into /input/resources: file name to bytes; ``genes`` are those measured."""
+    names = genes_of(genes, (*split.train, *split.valid, *split.test))
+    return {resource.file_name: resource.content(names) for resource in granted}
 
 
 def genes_of(measured: Iterable[str], conditions: Iterable[str]) -> set[str]:
