@@ -212,6 +212,13 @@ def by_hand(staged: Path, output: Path, method: str = "train-mean") -> Path:
     return output / "prediction.h5ad"
 
 
+def test_stage_grants_the_resources_it_is_asked_for(shell: Shell) -> None:
+    shell("stage", "tiny", "--split", "unseen-combination", "--resource", "random", "--out", "granted")
+    lines = (shell.cwd / "granted/resources/random.features.csv").read_text().splitlines()
+    assert lines[0].startswith("gene,feature0,")
+    assert len(lines) == 1 + boards.SIZE["n_genes"]
+
+
 def test_a_program_run_by_hand_is_accepted_and_scores_as_its_run_does(shell: Shell, staged: Path) -> None:
     prediction = by_hand(staged, shell.cwd / "out")
     accepted = shell.json("validate", prediction, "--input", staged)
@@ -362,7 +369,7 @@ def test_stage_for_a_method_uses_its_parameters_and_limits(shell: Shell) -> None
         (("run", "-m", "half", "-m", "constant", "-d", "tiny", "-p", "a=1"), "single --method"),
         (("run", "-m", "half", "-d", "tiny", "-p", "alpha"), "must be written name=value"),
         (("run", "-m", "half", "-d", "tiny", "--seed", "-1"), "is not in the range"),
-        (("leaderboard", "build", "nothing"), "one of quickstart, real"),
+        (("leaderboard", "build", "nothing"), "quickstart, real, real-full"),
         (("leaderboard", "bild", "x"), "No such command"),
         (("logs", "zzz"), "no run starts with 'zzz'"),
         (("logs", ""), "give more characters"),

@@ -265,7 +265,7 @@ def test_an_unknown_dataset_or_split_is_told_with_the_nearest_name(
 
 def test_a_file_that_is_not_there_lists_what_there_is(tmp_path: Path, settings: Settings) -> None:
     for name in ("nothing", str(tmp_path / "quickstart.yaml")):
-        with pytest.raises(ConfigurationError, match=r"no leaderboard file .*one of quickstart, real"):
+        with pytest.raises(ConfigurationError, match=r"no leaderboard file .*one of .*quickstart, real, "):
             leaderboard.load(name, settings)
     assert leaderboard.load("quickstart", settings).name == "quickstart"
     assert leaderboard.load("leaderboards/quickstart.yaml", settings).seeds == (0, 1)

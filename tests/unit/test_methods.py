@@ -171,8 +171,12 @@ def test_limits_come_from_resources_over_the_defaults(write_method):
 
 def test_parameters_are_defaults_with_the_given_ones_over_them(settings):
     method = methods.find(settings, "linear-embedding")
-    assert methods.resolve_parameters(method, {}) == {"rank": 10, "ridge": 0.1}
-    assert methods.resolve_parameters(method, {"rank": 3}) == {"rank": 3, "ridge": 0.1}
+    assert methods.resolve_parameters(method, {}) == {"perturbations": "train", "rank": 10, "ridge": 0.1}
+    assert methods.resolve_parameters(method, {"rank": 3}) == {
+        "perturbations": "train",
+        "rank": 3,
+        "ridge": 0.1,
+    }
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ def test_a_wrong_field_is_named_with_its_line(
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"board\.yaml.*'seeds' is a required property"):
-        load_yaml(write(tmp_path, GOOD.replace("seeds: [0]\n", "")), "leaderboard")
+    with pytest.raises(ConfigurationError, match=r"board\.yaml.*'title' is a required property"):
+        load_yaml(write(tmp_path, GOOD.replace("title: A board\n", "")), "leaderboard")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="What requests.csv says beyond the perturbation's name.",
 )
+@click.option("--resource", "resource_names", multiple=True, help="Prior knowledge to grant; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
 @json_option
 @click.pass_obj
@@ -42,6 +43,7 @@ def stage_command(
     method_name: str | None,
     parameters: tuple[str, ...],
     reveal: str,
+    resource_names: tuple[str, ...],
     out: Path,
     as_json: bool,
 ) -> None:
@@ -51,11 +53,12 @@ def stage_command(
     Examples:
       lanner stage simulated --split unseen-combination --out staged
       lanner stage simulated --split unseen-perturbation --reveal level --out levels
+      lanner stage simulated --split unseen-perturbation --resource random --out granted
       LANNER_INPUT=staged LANNER_OUTPUT=out python my_method.py
       lanner validate out/prediction.h5ad --input staged
       lanner score out/prediction.h5ad --input staged
     """
-    from lanner import datasets, methods, splits, staging
+    from lanner import datasets, methods, resources, splits, staging
     from lanner.leaderboard.campaign import save_split
     from lanner.records import Limits
     from lanner.tasks import TASKS
@@ -70,6 +73,7 @@ def stage_command(
         names = ", ".join(split.id for split in found)
         raise ConfigurationError(f"{split_name} of {dataset_name} is {len(found)} splits; name one: {names}")
     split = found[0]
+    granted = [resources.find(settings, name) for name in resource_names]
     method = methods.find(settings, method_name) if method_name else None
     chosen = (
         methods.resolve_parameters(method, methods.parse_parameters(method, parameters)) if method else {}
@@ -86,6 +90,7 @@ def stage_command(
         parameters=chosen,
         limits=method.limits if method else Limits(),
         reveal=reveal,
+        resources=resources.files(granted, staged.genes, split),
         link=False,
     )
     result = {
