@@ -14,7 +14,7 @@ from lanner.aggregate.pooling import Pooled, Scored, pool
 from lanner.aggregate.resampling import resampling_of
 from lanner.aggregate.significance import (
     ALPHA,
-    Test,
+    Plan,
     difference,
     first_shares,
     holm,
@@ -88,8 +88,8 @@ def compare(parts: Sequence[Mapping[str, Pooled]], seed_text: str) -> dict[str, 
         item["better"] = above and item["p_holm"] is not None and item["p_holm"] < ALPHA
     plan, _, _, shares = found[0]
     return {
-        "test": plan._asdict() if isinstance(plan, Test) else None,
-        "test_reason": None if isinstance(plan, Test) else plan,
+        "test": plan._asdict() if isinstance(plan, Plan) else None,
+        "test_reason": None if isinstance(plan, Plan) else plan,
         "against_train_mean": against,
         "between": [
             {"methods": list(pair), "gain": item["gain"], "p": item["p"], "p_holm": of_pairs[pair]}
@@ -104,7 +104,7 @@ _Paired = dict[str, Any]
 
 def _one(
     methods: Mapping[str, Pooled], seed_text: str
-) -> tuple[Test | str, dict[str, _Paired], dict[tuple[str, str], _Paired], dict[str, float] | None]:
+) -> tuple[Plan | str, dict[str, _Paired], dict[tuple[str, str], _Paired], dict[str, float] | None]:
     """The test of one metric, paired differences to the training mean and of all pairs, shares of firsts."""
     names = sorted(methods)
     some = methods[names[0]]
@@ -114,7 +114,7 @@ def _one(
     resampling = resampling_of(some.perturbations, some.contexts, seed_text)
     merits = {name: card.merit(methods[name].values) for name in names}
     plan = planned(resampling, len(some.values))
-    testable = isinstance(plan, Test)
+    testable = isinstance(plan, Plan)
 
     def paired(first: Array, second: Array) -> _Paired:
         gain = difference(first, second)

@@ -21,7 +21,7 @@ MIN_UNITS = 6
 """Fewer genes, or contexts, cannot be resampled."""
 MAX_T = 20
 """Up to this many units Student's t stands in for the bootstrap."""
-_BLOCK = 1 << 22
+_BLOCK = 1 << 23
 """Weights held at a time."""
 
 

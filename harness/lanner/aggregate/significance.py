@@ -24,7 +24,7 @@ SIGN_FLIP = "the differences of each {unit}, taken together, are as likely to ha
 MEAN_ZERO = "the mean difference over {unit}s is 0"
 
 
-class Test(NamedTuple):
+class Plan(NamedTuple):
     """How differences on one condition set are tested: its name, its null hypothesis, its units."""
 
     name: str
@@ -33,7 +33,7 @@ class Test(NamedTuple):
     n_units: float
 
 
-def planned(resampling: Resampling, n: int) -> Test | str:
+def planned(resampling: Resampling, n: int) -> Plan | str:
     """The test for n conditions, or why there is none.
 
     Where every condition belongs to one unit, signs are flipped by unit: exactly for up to 16 units, else in
@@ -46,10 +46,10 @@ def planned(resampling: Resampling, n: int) -> Test | str:
     unit = resampling.unit
     if resampling.label is None:
         name = "bootstrap" if resampling.bootstraps else "t"
-        return Test(name, MEAN_ZERO.format(unit=unit), unit, resampling.n_units)
+        return Plan(name, MEAN_ZERO.format(unit=unit), unit, resampling.n_units)
     units = len(np.unique(resampling.label))
     name = "exact sign-flip" if units <= EXACT_UNITS else f"sign-flip in {DRAWS} draws"
-    return Test(name, SIGN_FLIP.format(unit=unit), unit, units)
+    return Plan(name, SIGN_FLIP.format(unit=unit), unit, units)
 
 
 def difference(first: Array, second: Array) -> Array:

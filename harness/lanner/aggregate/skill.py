@@ -70,9 +70,13 @@ def skill(pooled: Pooled, card: Card, resampling: Resampling, *, complete: bool)
 
 
 def dynamic_range(headroom: float, negative: float, card: Card) -> float | None:
-    """``headroom`` over what a perfect score would gain; ``negative`` is the best negative's mean merit."""
+    """``headroom`` over what a perfect score would gain, clipped to [-1, 1] as its authors do.
+
+    ``negative`` is the best negative's mean merit. An unbiased distance may fall below its best value of 0,
+    for noise alone.
+    """
     room = float(card.merit(np.float64(card.best))) - negative if np.isfinite(card.best) else np.nan
-    return float(headroom / room) if room > 0 else None
+    return float(np.clip(headroom / room, -1, 1)) if room > 0 else None
 
 
 def informative(pooled: Pooled) -> dict[str, Any]:
