@@ -302,3 +302,37 @@ def test_bounds_are_hashed_by_their_content_alone() -> None:
     again["value"] = again["value"] + 1e-17
     assert frame_sha256(frame) == frame_sha256(again)
     assert frame_sha256(frame) != frame_sha256(frame.iloc[::-1])
+
+
+def test_comparisons_name_the_runs_they_cover_and_stay_out_of_the_rows(built: tuple[Path, Results]) -> None:
+    document = built[1].document
+    found = of_methods(document)
+    assert {item["metric"] for item in found} == {"mse", "pearson_delta"}
+    scored = sorted(row["key"] for row in document["rows"] if row["scores"])
+    for item in found:
+        assert item["runs"] == scored
+        assert set(item["against_train_mean"]) == {"constant", "half"} == set(item["ranks"])
+        assert [pair["methods"] for pair in item["between"]] == [["constant", "half"]]
+    over = [item for item in document["comparisons"] if item["kind"] == "across-datasets"]
+    assert {item["metric"] for item in over} == {"mse", "pearson_delta"}
+    for row in document["rows"]:
+        for score in (row["scores"] or {}).values():
+            assert not {"p", "p_holm", "rank"} & set(score)
+
+
+def test_strata_are_given_for_primary_metrics_only(built: tuple[Path, Results]) -> None:
+    for summary in built[1].document["summaries"]:
+        for score in (summary["scores"] or {}).values():
+            assert ("strata" in score) == (score["variant"] == "")
+            assert all(0 < item["n"] < score["n"] for item in score.get("strata", ()))
+
+
+def test_the_verdicts_are_in_markdown_and_page_alike(built: tuple[Path, Results]) -> None:
+    document = built[1].document
+    (table,) = tables(document)
+    assert {row[0] for row in table.against} == {"constant", "half"}
+    text = markdown(document)
+    page = built[1].pages[0].read_text()
+    for part in (table.note, *table.remarks):
+        assert part.split("(")[0].strip() in text.replace("\\", "")
+    assert "Against the training mean" in text and "Against the training mean" in page
