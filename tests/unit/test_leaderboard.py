@@ -17,7 +17,8 @@ from lanner import leaderboard, schemas
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, ErrorClass
 from lanner.leaderboard.building import Results
-from lanner.leaderboard.results import frame_sha256, rounded
+from lanner.leaderboard.digits import rounded
+from lanner.leaderboard.results import frame_sha256
 from lanner.leaderboard.table import markdown, tables
 
 METHODS = boards.METHODS
@@ -36,6 +37,10 @@ def digest(folder: Path, home: str = "home", name: str = "board") -> str:
 
 def rows(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {row["method"]: row for row in document["rows"]}
+
+
+def of_methods(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [item for item in document["comparisons"] if item["kind"] == "methods"]
 
 
 def numbers(value: Any) -> Iterator[float]:
@@ -133,7 +138,7 @@ def test_adding_a_method_changes_no_other_row(built: tuple[Path, Results], tmp_p
     for summary in built[1].document["summaries"]:
         assert json.dumps(summaries[summary["method"]]) == json.dumps(summary)
     assert built[1].document["datasets"] == more.document["datasets"]
-    ranked = [set(comparison["ranks"]) for comparison in more.document["comparisons"]]
+    ranked = [set(comparison["ranks"]) for comparison in of_methods(more.document)]
     assert all("newcomer" in names for names in ranked)
 
 
@@ -297,3 +302,37 @@ def test_bounds_are_hashed_by_their_content_alone() -> None:
     again["value"] = again["value"] + 1e-17
     assert frame_sha256(frame) == frame_sha256(again)
     assert frame_sha256(frame) != frame_sha256(frame.iloc[::-1])
+
+
+def test_comparisons_name_the_runs_they_cover_and_stay_out_of_the_rows(built: tuple[Path, Results]) -> None:
+    document = built[1].document
+    found = of_methods(document)
+    assert {item["metric"] for item in found} == {"mse", "pearson_delta"}
+    scored = sorted(row["key"] for row in document["rows"] if row["scores"])
+    for item in found:
+        assert item["runs"] == scored
+        assert set(item["against_train_mean"]) == {"constant", "half"} == set(item["ranks"])
+        assert [pair["methods"] for pair in item["between"]] == [["constant", "half"]]
+    over = [item for item in document["comparisons"] if item["kind"] == "across-datasets"]
+    assert {item["metric"] for item in over} == {"mse", "pearson_delta"}
+    for row in document["rows"]:
+        for score in (row["scores"] or {}).values():
+            assert not {"p", "p_holm", "rank"} & set(score)
+
+
+def test_strata_are_given_for_primary_metrics_only(built: tuple[Path, Results]) -> None:
+    for summary in built[1].document["summaries"]:
+        for score in (summary["scores"] or {}).values():
+            assert ("strata" in score) == (score["variant"] == "")
+            assert all(0 < item["n"] < score["n"] for item in score.get("strata", ()))
+
+
+def test_the_verdicts_are_in_markdown_and_page_alike(built: tuple[Path, Results]) -> None:
+    document = built[1].document
+    (table,) = tables(document)
+    assert {row[0] for row in table.against} == {"constant", "half"}
+    text = markdown(document)
+    page = built[1].pages[0].read_text()
+    for part in (table.note, *table.remarks):
+        assert part.split("(")[0].strip() in text.replace("\\", "")
+    assert "Against the training mean" in text and "Against the training mean" in page

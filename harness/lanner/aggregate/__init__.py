@@ -6,22 +6,30 @@ sections 2 and 5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from lanner.aggregate.intervals import MIN_CONDITIONS, Estimate, Resampling, clopper_pearson_lower, interval
+from lanner.aggregate.intervals import Estimate, interval
 from lanner.aggregate.pooling import Pooled, Scored, pool, unscored
-from lanner.bounds import BOUNDS
+from lanner.aggregate.resampling import Resampling, resampling_of
+from lanner.aggregate.skill import above_duplicate, informative, skill
+from lanner.aggregate.strata import effect_sizes, seen_singles, stratified
 from lanner.metrics import METRICS, Card
 
-__all__ = ["Scored", "aggregate", "unscored"]
+__all__ = ["Scored", "aggregate", "bootstrap_seed", "unscored"]
 
 Array = np.ndarray[Any, Any]
 
 
-def aggregate(runs: Sequence[Scored]) -> list[dict[str, Any]]:
+def bootstrap_seed(runs: Sequence[Scored]) -> str:
+    """What every draw over these runs' conditions is seeded by: their splits, and nothing of the method."""
+    return "\n".join(sorted({run.split for run in runs}))
+
+
+def aggregate(runs: Sequence[Scored], stratify: Collection[str] = ()) -> list[dict[str, Any]]:
     """Rows, one per metric and variant, of one method on one split design.
 
     Parameters
@@ -31,26 +39,45 @@ def aggregate(runs: Sequence[Scored]) -> list[dict[str, Any]]:
         frame of ``unscored``. Conditions of several folds are pooled; seeds and repeats of one condition are
         averaged and add no n.
 
+    stratify
+        Metric ids whose rows carry strata.
+
     Returns
     -------
     JSON-ready rows in the order of the frames: metric, version, card (sha256), variant, status (scored |
     unscorable | not_applicable), n, n_answered, n_undefined, n_unanswered, value, answered_only, median,
-    interval ([low, high] or None), interval_method, sd_seeds, negative and positive ({bound: mean}), skill,
-    skill_interval, skill_reason, informative, bds, bds_lower, n_bds, difference_to_train_mean ({value,
-    interval}), chance, primary_eligible, residual. Missing numbers are None.
+    interval ([low, high] or None), interval_method, unit and n_units (what is resampled, and its effective
+    number), sd_seeds, repeats ({n, sd, standard_error} or None), negative and positive ({bound: mean}),
+    skill, skill_interval, skill_reason, drf, informative, bds, bds_lower, n_bds, above_duplicate ({share, n,
+    flag} or None), difference_to_train_mean ({value, interval}), chance, primary_eligible, residual, and, for
+    ids in ``stratify``, strata ([{by, stratum, n, value, interval, skill, skill_interval}]). Missing numbers
+    are None.
     """
-    seed_text = "\n".join(sorted({run.split for run in runs}))
-    return [_row(pooled, seed_text) for pooled in pool(runs)]
+    seed_text = bootstrap_seed(runs)
+    found = pool(runs)
+    mse = next((pooled for pooled in found if (pooled.metric, pooled.variant) == ("mse", "")), None)
+    effects, seen = effect_sizes(mse), seen_singles(runs)
+    rows = []
+    for pooled in found:
+        row = _row(pooled, seed_text)
+        if pooled.metric in stratify and not pooled.variant:
+            cuts = stratified(pooled, effects, seen) if pooled.status == "scored" else ()
+            row["strata"] = [
+                _stratum(pooled.subset(chosen), seed_text, by, name) for by, name, chosen in cuts
+            ]
+        rows.append(_plain(row))
+    return rows
 
 
 def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
     card = METRICS[pooled.metric].card
     applicable = pooled.status != "not_applicable"
-    values = pooled.values if applicable else np.full(len(pooled.values), np.nan)
-    complete = len(values) > 0 and bool(np.isfinite(values).all())
-    resampling = Resampling(pooled.perturbations, pooled.contexts, seed_text)
-    estimate = interval(values, resampling) if complete else Estimate(None, "no value")
-    row: dict[str, Any] = {
+    if not applicable:
+        pooled = replace(pooled, values=np.full(len(pooled.values), np.nan))
+    resampling = resampling_of(pooled.perturbations, pooled.contexts, seed_text)
+    complete = _complete(pooled)
+    verdict = informative(pooled)
+    return {
         "metric": pooled.metric,
         "version": card.version,
         "card": card.sha256,
@@ -60,106 +87,70 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         "n_answered": pooled.n_answered,
         "n_undefined": pooled.n_undefined,
         "n_unanswered": pooled.n_unanswered,
-        "value": _number(values.mean()) if complete else None,
+        **_estimate(pooled, card, resampling),
         "answered_only": _mean(pooled.answered_only) if applicable else None,
-        "median": _number(np.median(values)) if complete else None,
-        "interval": estimate.interval,
-        "interval_method": estimate.method,
-        "sd_seeds": _number(pooled.sd_seeds) if complete else None,
+        "median": np.median(pooled.values) if complete else None,
+        "unit": resampling.unit if len(pooled.values) else None,
+        "n_units": resampling.n_units if len(pooled.values) else None,
+        "sd_seeds": pooled.sd_seeds if complete else None,
+        "repeats": pooled.repeats if complete else None,
         "negative": {name: _mean(column) for name, column in pooled.negative.items()},
         "positive": {name: _mean(column) for name, column in pooled.positive.items()},
-        **_skill(values, pooled, card, resampling, complete=complete),
-        **_informative(pooled),
-        "difference_to_train_mean": _difference(values, pooled, resampling, complete=complete),
+        **verdict,
+        "above_duplicate": above_duplicate(
+            pooled, card, telling=complete and verdict["informative"] == "informative"
+        ),
+        "difference_to_train_mean": _difference(pooled, resampling),
         "chance": _mean(pooled.chance),
         "primary_eligible": len(pooled.values) >= card.min_conditions,
         "residual": pooled.residual if card.requires == "cells" else None,
     }
-    return row
 
 
-def _skill(
-    values: Array, pooled: Pooled, card: Card, resampling: Resampling, *, complete: bool
-) -> dict[str, Any]:
-    """Share of the way from the best negative to the positive bound: a ratio of means, not clipped."""
-    anchor = next((name for name in pooled.positive if BOUNDS[name].anchors), None)
-    positive = pooled.positive[anchor] if anchor else np.full(len(values), np.nan)
-    negatives = [column for column in pooled.negative.values() if np.isfinite(column).all()]
-    paired = np.isfinite(positive)
-    reason = None
-    if not complete:
-        reason = "no value"
-    elif card.better == "neither":
-        reason = "it describes the truth"
-    elif not paired.any():
-        reason = "no positive bound"
-    elif not negatives:
-        reason = "no negative bound"
-    elif paired.sum() < MIN_CONDITIONS:
-        reason = f"fewer than {MIN_CONDITIONS} conditions"
-    if reason:
-        return {"skill": None, "skill_interval": None, "skill_reason": reason}
-
-    columns = card.merit(np.stack([values, positive, *negatives], axis=1)[paired])
-    resampling = resampling.subset(paired)
-
-    def means(data: Array) -> tuple[Array, Array]:
-        """Numerator and denominator of skill for rows of means; the best negative is chosen in each."""
-        best = data[:, 2:].max(axis=1)
-        return data[:, 0] - best, data[:, 1] - best
-
-    best = int(columns[:, 2:].mean(axis=0).argmax()) + 2
-    headroom = columns[:, 1] - columns[:, best]
-    gained = columns[:, 0] - columns[:, best]
-    skill = float(gained.mean() / headroom.mean()) if headroom.mean() else np.nan
-    denominator = interval(headroom, resampling, lambda weights: means(weights @ columns)[1])
-    if denominator.interval is None or denominator.interval[0] <= 0:
-        reason = "bound inverted" if denominator.interval else denominator.method
-        return {"skill": None, "skill_interval": None, "skill_reason": reason}
-
-    def ratio(weights: Array) -> Array:
-        top, bottom = means(weights @ columns)
-        ratios: Array = np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom != 0)
-        return ratios
-
-    # For the t-interval the ratio is linearised: its influence values have the mean skill and its variance.
-    influence = skill + (gained - skill * headroom) / headroom.mean()
-    estimate = interval(influence, resampling, ratio)
-    return {"skill": _number(skill), "skill_interval": estimate.interval, "skill_reason": None}
+def _stratum(pooled: Pooled, seed_text: str, by: str, name: str) -> dict[str, Any]:
+    resampling = resampling_of(pooled.perturbations, pooled.contexts, seed_text)
+    estimate = _estimate(pooled, METRICS[pooled.metric].card, resampling)
+    kept = ("value", "interval", "skill", "skill_interval")
+    return {"by": by, "stratum": name, "n": len(pooled.values), **{key: estimate[key] for key in kept}}
 
 
-def _informative(pooled: Pooled) -> dict[str, Any]:
-    """Whether the duplicate beats every negative bound in more than half of the conditions, at 95 %."""
-    shares = pooled.bds[np.isfinite(pooled.bds)]
-    n = len(shares)
-    answer: dict[str, Any] = {"bds": None, "bds_lower": None, "n_bds": n}
-    if n == 0:
-        absent = not any(np.isfinite(column).any() for column in pooled.positive.values())
-        known = len(pooled.values) > 0 and absent
-        return {"informative": "no positive bound" if known else "not assessable", **answer}
-    answer["bds"] = _number(shares.mean())
-    answer["bds_lower"] = _number(clopper_pearson_lower(float(shares.sum()), n))
-    if n < MIN_CONDITIONS:
-        return {"informative": "not assessable", **answer}
-    return {"informative": "informative" if answer["bds_lower"] > 0.5 else "not informative", **answer}
+def _estimate(pooled: Pooled, card: Card, resampling: Resampling) -> dict[str, Any]:
+    """Mean, interval and skill."""
+    complete = _complete(pooled)
+    estimate = interval(pooled.values, resampling) if complete else Estimate(None, "no value")
+    return {
+        "value": pooled.values.mean() if complete else None,
+        "interval": estimate.interval,
+        "interval_method": estimate.method,
+        **skill(pooled, card, resampling, complete=complete),
+    }
 
 
-def _difference(
-    values: Array, pooled: Pooled, resampling: Resampling, *, complete: bool
-) -> dict[str, Any] | None:
+def _complete(pooled: Pooled) -> bool:
+    return len(pooled.values) > 0 and bool(np.isfinite(pooled.values).all())
+
+
+def _difference(pooled: Pooled, resampling: Resampling) -> dict[str, Any] | None:
     """Paired difference to the train-mean bound, in units of the metric, on all conditions."""
     reference = pooled.negative.get("train-mean")
-    if reference is None or not complete or not np.isfinite(reference).all():
+    if reference is None or not _complete(pooled) or not np.isfinite(reference).all():
         return None
-    difference = values - reference
-    return {"value": _number(difference.mean()), "interval": interval(difference, resampling).interval}
+    apart = pooled.values - reference
+    return {"value": apart.mean(), "interval": interval(apart, resampling).interval}
 
 
-def _mean(values: Array) -> float | None:
+def _mean(values: Array) -> Any:
     """Mean of the finite values, or None."""
     finite = values[np.isfinite(values)]
-    return _number(finite.mean()) if len(finite) else None
+    return finite.mean() if len(finite) else None
 
 
-def _number(value: Any) -> float | None:
-    return float(value) if value is not None and np.isfinite(value) else None
+def _plain(value: Any) -> Any:
+    """``value`` as JSON takes it: NumPy numbers as Python's, what is not finite as None."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ class Scored:
     """One run, scored: the frames of ``scoring.score`` and ``scoring.score_bounds`` of one split artefact.
 
     ``split`` is the split's sha256, ``residual`` the model by which cells were drawn from profiles, or None.
+    ``repeat`` numbers the repeat of the design that the split belongs to, ``test_to_train`` is its number of
+    test conditions over that of train ones. ``seen`` maps tested combinations to how many of their singles
+    were in train.
     """
 
     scores: pd.DataFrame
@@ -27,6 +30,9 @@ class Scored:
     split: str
     seed: int
     residual: str | None = None
+    repeat: int = 0
+    test_to_train: float = 0.0
+    seen: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +46,7 @@ class Pooled:
     metric: str
     variant: str
     status: str
+    conditions: tuple[str, ...]
     perturbations: tuple[str, ...]
     contexts: tuple[str, ...]
     values: Array
@@ -53,6 +60,32 @@ class Pooled:
     positive: dict[str, Array]
     bds: Array
     residual: str | None
+    repeats: dict[str, float] | None
+
+    @property
+    def anchor(self) -> Array:
+        """The positive bound that skill is measured by, NaN where it does not exist."""
+        name = next((name for name in self.positive if BOUNDS[name].anchors), None)
+        return self.positive[name] if name else np.full(len(self.values), np.nan)
+
+    def subset(self, chosen: Array) -> Pooled:
+        """The same for some of the conditions, bool ``(n,)``; counts of states are not divided."""
+
+        def of(names: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(name for name, keep in zip(names, chosen, strict=True) if keep)
+
+        return replace(
+            self,
+            conditions=of(self.conditions),
+            perturbations=of(self.perturbations),
+            contexts=of(self.contexts),
+            values=self.values[chosen],
+            answered_only=self.answered_only[chosen],
+            chance=self.chance[chosen],
+            negative={name: column[chosen] for name, column in self.negative.items()},
+            positive={name: column[chosen] for name, column in self.positive.items()},
+            bds=self.bds[chosen],
+        )
 
 
 def unscored(bounds: pd.DataFrame, reason: str) -> pd.DataFrame:
@@ -74,15 +107,16 @@ def pool(runs: Sequence[Scored]) -> list[Pooled]:
     tables = dict(list(table.groupby(level=_ROW, sort=False)))
     residuals = sorted({str(run.residual) for run in runs if run.residual})
     residual = " and ".join(residuals) or None
+    ratio = float(np.mean([run.test_to_train for run in runs]))
     return [
-        _pooled(metric, variant, tables.get((metric, variant), table.iloc[:0]), bounds, residual)
+        _pooled(metric, variant, tables.get((metric, variant), table.iloc[:0]), bounds, residual, ratio)
         for metric, variant in order.itertuples(index=False)
     ]
 
 
 _ROW = ["metric", "variant"]
 _KEYS = [*_ROW, "condition"]
-_COLUMNS = ["perturbation", "context", "value", "status", "chance", "bds", "filled", "seed"]
+_COLUMNS = ["perturbation", "context", "value", "status", "chance", "bds", "filled", "seed", "repeat"]
 
 
 def _run_table(run: Scored) -> pd.DataFrame:
@@ -91,7 +125,7 @@ def _run_table(run: Scored) -> pd.DataFrame:
     bounds = {name: rows.set_index(_KEYS).reindex(scores.index) for name, rows in run.bounds.groupby("bound")}
     table = scores[["perturbation", "context", "value", "status"]].copy()
     table["value"] = table["value"].astype(np.float64)
-    table["seed"] = run.seed
+    table["seed"], table["repeat"] = run.seed, run.repeat
     chance = pd.concat([frame["chance"] for frame in bounds.values()], axis=1).astype(np.float64)
     table["chance"] = chance.bfill(axis=1).iloc[:, 0]
     table["bds"] = np.nan
@@ -126,7 +160,12 @@ def _filled(table: pd.DataFrame, negatives: Sequence[str]) -> pd.Series:
 
 
 def _pooled(
-    metric: str, variant: str, table: pd.DataFrame, bounds: Sequence[str], residual: str | None
+    metric: str,
+    variant: str,
+    table: pd.DataFrame,
+    bounds: Sequence[str],
+    residual: str | None,
+    test_to_train: float,
 ) -> Pooled:
     """Average over runs within a condition; ``table`` holds the rows of one metric and variant."""
     groups = table.groupby(level="condition", sort=True)
@@ -144,6 +183,7 @@ def _pooled(
         metric=metric,
         variant=variant,
         status=status,
+        conditions=tuple(means.index),
         perturbations=tuple(groups["perturbation"].first()),
         contexts=tuple(groups["context"].first()),
         values=means["filled"].to_numpy(),
@@ -157,6 +197,7 @@ def _pooled(
         positive={name: means[name].to_numpy() for name in bounds if BOUNDS[name].kind == "positive"},
         bds=means["bds"].to_numpy(),
         residual=residual,
+        repeats=_repeats(table, test_to_train),
     )
 
 
@@ -164,3 +205,17 @@ def _sd_of_seeds(table: pd.DataFrame) -> float:
     """SD over seeds of the mean over conditions; NaN for a single seed."""
     by_condition = table.groupby(["seed", "condition"])["filled"].mean()
     return float(by_condition.groupby("seed").mean().std(ddof=1))
+
+
+def _repeats(table: pd.DataFrame, test_to_train: float) -> dict[str, float] | None:
+    """Spread of the mean over repeats of a split, and its corrected standard error; None for one repeat.
+
+    Repeats share conditions and training data, so they are no extra n: the variance of their mean is
+    (1/J + n_test/n_train) S^2 and not S^2/J (Nadeau and Bengio 2003, doi:10.1023/A:1024068626366).
+    """
+    by_condition = table.groupby(["repeat", "condition"])["filled"].mean()
+    means = by_condition.groupby("repeat").mean()
+    if len(means) < 2:
+        return None
+    sd = float(means.std(ddof=1))
+    return {"n": len(means), "sd": sd, "standard_error": float(np.sqrt(1 / len(means) + test_to_train)) * sd}

@@ -137,7 +137,7 @@ def show(document: Mapping[str, Any]) -> None:
 
     for table in tables(document):
         print_table(table.columns, table.rows, title=table.title)
-        click.echo(f"{table.note}\n")
+        click.echo("\n".join([table.note, *table.remarks]) + "\n")
     unanswered = partial(document)
     if unanswered:
         print_table(PARTIAL, unanswered, title="Partly answered")

@@ -20,6 +20,7 @@ def leaderboard_command() -> None:
     Examples:
       lanner leaderboard build leaderboards/quickstart.yaml
       lanner leaderboard build leaderboards/real.yaml --dry-run
+      lanner leaderboard informative real
     """
 
 
@@ -68,6 +69,40 @@ def build_command(
         as_json=as_json,
         site=out or SITE / definition.name,
     )
+
+
+@leaderboard_command.command("informative")
+@click.argument("file")
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Write informative.json and .md there."
+)
+@json_option
+@click.pass_obj
+def informative_command(settings: Settings, file: str, out: Path | None, as_json: bool) -> None:
+    """Say which metrics can tell methods apart on each dataset and split; no method is run.
+
+    FILE is a leaderboard's YAML file, or the name of a bundled one.
+
+    \b
+    Examples:
+      lanner leaderboard informative quickstart
+      lanner leaderboard informative real --out docs/reference
+    """
+    from lanner.cli.building import display
+    from lanner.leaderboard import load
+    from lanner.leaderboard.informative import COLUMNS, cells, informative, markdown
+    from lanner.store import write_bytes, write_json
+
+    definition = load(file, settings)
+    with display() as shown:
+        document = informative(definition, settings, shown)
+    if out is not None:
+        write_json(out / "informative.json", document)
+        write_bytes(out / "informative.md", markdown(document).encode())
+    if as_json:
+        print_json(document)
+    else:
+        print_table(COLUMNS, [cells(row) for row in document["rows"]], title=definition.title)
 
 
 @click.command("demo")

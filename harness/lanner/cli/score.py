@@ -164,7 +164,7 @@ def _show_aggregate(
     frame: pd.DataFrame, truth: Truth, metrics: Sequence[str], seed: int, residual: str | None, as_json: bool
 ) -> None:
     from lanner import aggregate, scores
-    from lanner.leaderboard.results import rounded
+    from lanner.leaderboard.digits import rounded
     from lanner.leaderboard.table import number, skill
 
     bounds = scores.score_bounds(truth, metrics)

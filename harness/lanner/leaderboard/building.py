@@ -19,7 +19,8 @@ from lanner.errors import (
 )
 from lanner.leaderboard.campaign import Campaign, Cell, Monitor, Silence, expand
 from lanner.leaderboard.definition import Definition
-from lanner.leaderboard.results import Scored, execution_document, leaderboard_document
+from lanner.leaderboard.outcomes import Scored
+from lanner.leaderboard.results import execution_document, leaderboard_document
 from lanner.records import State
 from lanner.runners import RUNNERS
 

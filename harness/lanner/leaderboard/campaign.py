@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -138,17 +138,24 @@ def expand(
     for name in sorted(definition.datasets):
         entry = datasets.find_entry(settings, name)
         dataset = datasets.load(entry, settings, monitor.progress)
-        for split in _splits(definition, dataset):
-            save_split(settings.home, split)
-            artefact = Artefact(
-                dataset=dataset, split=split, definition=definition, settings=settings, monitor=monitor
-            )
+        for artefact in artefacts(definition, settings, dataset, monitor):
             for choice in definition.choices:
                 cells += [
                     _cell(definition, settings, artefact, choice, seed, runner, trust_process)
                     for seed in definition.seeds_of(choice.method)
                 ]
     return Campaign(definition=definition, settings=settings, runner=runner, cells=tuple(cells))
+
+
+def artefacts(
+    definition: Definition, settings: Settings, dataset: Dataset, monitor: Monitor
+) -> Iterator[Artefact]:
+    """Every split artefact a leaderboard asks of a dataset, its split saved."""
+    for split in _splits(definition, dataset):
+        save_split(settings.home, split)
+        yield Artefact(
+            dataset=dataset, split=split, definition=definition, settings=settings, monitor=monitor
+        )
 
 
 def save_split(home: Path, split: Split) -> None:

@@ -6,9 +6,7 @@ so that two builds of the same inputs are equal byte for byte; execution.json ho
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,30 +15,19 @@ import numpy as np
 import pandas as pd
 
 from lanner import aggregate, schemas, scores, store
-from lanner.leaderboard.campaign import Cell
+from lanner.aggregate.comparing import parts_of
+from lanner.leaderboard.comparisons import comparisons
 from lanner.leaderboard.definition import Definition
+from lanner.leaderboard.digits import SIGNIFICANT_DIGITS, rounded
+from lanner.leaderboard.outcomes import Scored, by_design, to_pool
 from lanner.leaderboard.series import series
 from lanner.metrics import METRICS
 from lanner.records import State, sha256_json
+from lanner.splits import pooled_as
 
 FORMAT = "lanner-leaderboard/1"
-SIGNIFICANT_DIGITS = 12
-AGGREGATION_VERSION = 1
+AGGREGATION_VERSION = 2
 """Raised when unchanged per-condition scores would aggregate to other numbers."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scored:
-    """One cell's outcome: its terminal record and, where it succeeded, its per-condition scores."""
-
-    cell: Cell
-    record: Mapping[str, Any]
-    frame: pd.DataFrame | None = field(default=None, repr=False)
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether there is a prediction that was scored."""
-        return self.frame is not None
 
 
 def leaderboard_document(
@@ -50,8 +37,8 @@ def leaderboard_document(
 
     ``bounds`` maps a split's sha256 to the per-condition scores of its bounds.
     """
-    scored = sorted(scored, key=_position)
-    summaries = [_summary(group, bounds) for group in _by_design(scored)]
+    scored = sorted(scored, key=lambda item: item.position)
+    groups = [(group, _summary(group, bounds)) for group in by_design(scored)]
     document = {
         "format": FORMAT,
         "name": definition.name,
@@ -63,8 +50,8 @@ def leaderboard_document(
         "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
         "datasets": _datasets(scored, bounds),
         "rows": [_row(item, definition, bounds) for item in scored],
-        "summaries": summaries,
-        "comparisons": _comparisons(summaries, definition),
+        "summaries": [summary for _, summary in groups],
+        "comparisons": comparisons(groups, bounds, definition),
     }
     found = list(series(document))
     document |= {"series": found} if found else {}
@@ -76,42 +63,11 @@ def leaderboard_document(
 def execution_document(scored: Sequence[Scored]) -> dict[str, Any]:
     """execution.json's document: what each row cost, where it ran, and from which image."""
     rows = []
-    for item in sorted(scored, key=_position):
+    for item in sorted(scored, key=lambda item: item.position):
         folder, attempt = item.cell.plan.folder.path, item.record.get("attempt")
         resources = store.read_json(folder / f"attempt-{attempt}" / "resources.json") if attempt else None
         rows.append({"key": item.cell.plan.folder.key, "attempt": attempt, "resources": resources})
     return {"format": "lanner-execution/1", "rows": rows}
-
-
-def rounded(value: Any) -> Any:
-    """``value`` with every float at SIGNIFICANT_DIGITS, so that last bits never show; NaN is refused."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{value} in a document of results")
-        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
-    if isinstance(value, Mapping):
-        return {key: rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [rounded(item) for item in value]
-    return value
-
-
-def _position(item: Scored) -> tuple[str, str, str, str, int]:
-    cell = item.cell
-    split = cell.artefact.split
-    return cell.artefact.dataset.entry.id, split.id, split.sha256, cell.choice.label, cell.seed
-
-
-def _by_design(scored: Sequence[Scored]) -> Iterable[list[Scored]]:
-    """Cells of one method on one split design of one dataset: what a summary pools."""
-
-    def design(item: Scored) -> tuple[str, str, str, str]:
-        split = item.cell.artefact.split
-        dataset = item.cell.artefact.dataset.entry.id
-        return dataset, split.design["id"], sha256_json(split.design), item.cell.choice.label
-
-    for _, group in groupby(sorted(scored, key=design), key=design):
-        yield sorted(group, key=_position)
 
 
 def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -150,10 +106,10 @@ def _summary(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dic
     states = {item.record["state"] for item in group}
     done = [item for item in group if item.succeeded]
     status = State.SUCCEEDED if done else (State.SKIPPED if states == {State.SKIPPED} else State.FAILED)
-    reasons = [f"{item.cell.artefact.split.id}: {_reason(item)}" for item in group if not item.succeeded]
+    reasons = [f"{item.cell.artefact.split.id}: {item.reason}" for item in group if not item.succeeded]
     return {
         "dataset": first.artefact.dataset.entry.id,
-        "split": first.artefact.split.design["id"],
+        "split": pooled_as(first.artefact.split),
         "design": dict(first.artefact.split.design),
         "method": first.choice.label,
         "status": status,
@@ -191,19 +147,11 @@ def _cached_scores(group: Sequence[Scored]) -> Path:
 
 
 def _aggregated(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
-    runs = []
-    for item in group:
-        split = item.cell.artefact.split.sha256
-        frame = item.frame if item.frame is not None else aggregate.unscored(bounds[split], _reason(item))
-        residual = item.cell.choice.residual
-        runs.append(
-            aggregate.Scored(
-                scores=frame, bounds=bounds[split], split=split, seed=item.cell.seed, residual=residual
-            )
-        )
+    task = group[0].cell.artefact.definition.task
+    primary = [part for name in task.primary for part in parts_of(name)]
     return {
         f"{row['metric']}{row['variant']}": {**row, "better": METRICS[row["metric"]].card.better}
-        for row in aggregate.aggregate(runs)
+        for row in aggregate.aggregate(to_pool(group, bounds), primary)
     }
 
 
@@ -215,11 +163,6 @@ def _coverage(item: Scored) -> dict[str, Any]:
     width = max(4, len(str(len(test))))
     names = [name for number, name in enumerate(test) if f"r{number:0{width}d}" in missing]
     return {"requests": len(test), "answered": len(test) - len(names), "unanswered": names}
-
-
-def _reason(item: Scored) -> str:
-    parts = (item.record["error_class"], item.record["message"])
-    return ": ".join(str(part) for part in parts if part) or str(item.record["state"])
 
 
 def _metric(name: str, primary: bool) -> dict[str, Any]:
@@ -281,40 +224,3 @@ def frame_sha256(frame: pd.DataFrame) -> str:
         for name in sorted(frame.columns)
     }
     return sha256_json(columns)
-
-
-def _comparisons(summaries: Sequence[Mapping[str, Any]], definition: Definition) -> list[dict[str, Any]]:
-    """What depends on the set of methods: mid-ranks by primary metric, with the runs they cover."""
-
-    def place(summary: Mapping[str, Any]) -> tuple[str, str, str]:
-        return summary["dataset"], summary["split"], sha256_json(summary["design"])
-
-    comparisons = []
-    for (dataset, split, _), group in groupby(summaries, key=place):
-        members = [summary for summary in group if summary["scores"] is not None]
-        for name in definition.metrics:
-            if name not in definition.task.primary:
-                continue
-            values = {
-                summary["method"]: summary["scores"][name]["value"]
-                for summary in members
-                if summary["scores"].get(name, {}).get("value") is not None
-            }
-            if len(values) < 2:
-                continue
-            comparisons.append(
-                {
-                    "dataset": dataset,
-                    "split": split,
-                    "metric": name,
-                    "ranks": _ranks(values, METRICS[name].card.sign),
-                    "runs": sorted(key for s in members if s["method"] in values for key in s["runs"]),
-                }
-            )
-    return comparisons
-
-
-def _ranks(values: Mapping[str, float], sign: int) -> dict[str, float]:
-    """1 is best; equal values (at the digits published) share their mean rank."""
-    table = pd.Series({name: -sign * rounded(value) for name, value in values.items()})
-    return {str(name): float(rank) for name, rank in table.rank(method="average").sort_index().items()}

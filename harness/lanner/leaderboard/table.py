@@ -7,20 +7,27 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from lanner.leaderboard.verdict import BESIDE, across, against, note, remarks
 from lanner.records import State, canonical_json, printable
 
-ROUNDING = 1e-5
+AGAINST = "Against the training mean: gain [95 % interval], p after Holm; first in that share of draws"
 PARTIAL = ("dataset", "split", "method", "coverage")
 PROBLEMS = ("dataset", "split", "method", "status", "reason")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlainTable:
-    """One dataset and split design: a heading, what its metrics can tell, methods x primary metrics."""
+    """One dataset and split design: a heading, what its metrics can tell, methods x primary metrics.
+
+    ``remarks`` are further sentences; ``against`` compares each method with the training mean, its columns
+    those of ``rows``.
+    """
 
     dataset: str
     title: str
     note: str
+    remarks: tuple[str, ...]
+    against: tuple[tuple[str, ...], ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     summaries: Mapping[str, Mapping[str, Any]]
@@ -35,11 +42,16 @@ def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
     """
     primary = [metric["id"] for metric in document["metrics"] if metric["primary"]]
     titles = _titles(document)
+    of_methods: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for item in document["comparisons"]:
+        if item["kind"] == "methods":
+            of_methods.setdefault(place(item), []).append(item)
     for (dataset, split, design), group in groupby(document["summaries"], key=place):
         summaries = [summary for summary in group if summary["scores"] is not None]
         if not summaries:
             continue
         shown = [name for name in primary if name in summaries[0]["scores"]]
+        compared = {item["metric"]: item for item in of_methods.get((dataset, split, design), [])}
         ordered = sorted(summaries, key=lambda summary: (-_mean_skill(summary, shown), summary["method"]))
         rows = [
             (summary["method"], *(cell(summary["scores"][name]) for name in shown)) for summary in ordered
@@ -55,7 +67,9 @@ def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
         yield PlainTable(
             dataset=dataset,
             title=titles[dataset, split, design],
-            note=note(summaries, shown),
+            note=note(summaries, shown, compared),
+            remarks=remarks(summaries, shown, compared),
+            against=against(summaries, shown, compared),
             columns=("method", *shown),
             rows=tuple(rows),
             summaries={summary["method"]: summary for summary in ordered},
@@ -112,32 +126,6 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if abs(value) < 1000 else f"{value:.4g}"
 
 
-def note(summaries: Sequence[Mapping[str, Any]], shown: Sequence[str]) -> str:
-    """Which methods beat the training mean beyond their interval, on how many informative primary metrics."""
-    informative = [name for name in shown if summaries[0]["scores"][name]["informative"] == "informative"]
-    n = max((summaries[0]["scores"][name]["n"] for name in shown), default=0)
-    if all(summaries[0]["scores"][name]["informative"] == "no positive bound" for name in shown):
-        return (
-            f"No measured halves, hence no positive bound ({n} conditions): values are shown, skill is not."
-        )
-    if not informative:
-        return (
-            f"No primary metric is informative here ({n} conditions): this split cannot tell methods apart."
-        )
-    winners = {}
-    for summary in summaries:
-        won = sum(_beats_train_mean(summary["scores"][name]) for name in informative)
-        if won:
-            winners[summary["method"]] = won
-    of = f"of {len(informative)} informative primary metrics ({', '.join(informative)}; {n} conditions)"
-    if not winners:
-        return f"No method beats the training mean beyond its interval on any {of}."
-    listed = ", ".join(
-        f"{name} on {won}" for name, won in sorted(winners.items(), key=lambda x: (-x[1], x[0]))
-    )
-    return f"Beyond their intervals these beat the training mean: {listed}, {of}."
-
-
 def problems(document: Mapping[str, Any]) -> list[tuple[str, str, str, str, str]]:
     """Rows that have no scores, with their reasons."""
     return [
@@ -188,9 +176,14 @@ def markdown(document: Mapping[str, Any]) -> str:
             "",
             _plain(table.note),
             "",
+            *(line for remark in table.remarks for line in (_plain(remark), "")),
             *_rows(table.columns, table.rows),
             "",
         ]
+        if table.against:
+            parts += [f"{AGAINST}.", "", *_rows(table.columns, table.against), ""]
+    if across(document):
+        parts += ["## Across datasets", "", *(f"- {_plain(line)}" for line in across(document)), ""]
     if partial(document):
         parts += ["## Partly answered", "", *_rows(PARTIAL, partial(document)), ""]
     if problems(document):
@@ -212,22 +205,14 @@ def _plain(text: str) -> str:
     return text.replace("](", "]\\(")
 
 
-def _beats_train_mean(score: Mapping[str, Any]) -> bool:
-    difference = score["difference_to_train_mean"]
-    if difference is None or difference["interval"] is None:
-        return False
-    low, high = difference["interval"]
-    # A method that equals the training mean differs from it by float32 rounding, in a narrow interval.
-    rounding = ROUNDING * abs(score["value"])
-    return bool(low > rounding if score["better"] == "higher" else high < -rounding)
-
-
 def _mean_skill(summary: Mapping[str, Any], shown: Sequence[str]) -> float:
-    """Mean skill over informative metrics; methods without any come last."""
+    """Mean skill over informative metrics; methods without any come last, and so does PDS without mse."""
     skills = [
         score["skill"]
-        for score in (summary["scores"][name] for name in shown)
-        if score["skill"] is not None and score["informative"] == "informative"
+        for name, score in ((name, summary["scores"][name]) for name in shown)
+        if score["skill"] is not None
+        and score["informative"] == "informative"
+        and BESIDE.get(name, name) in shown
     ]
     return sum(skills) / len(skills) if skills else float("-inf")
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lanner.leaderboard.table import PlainTable, markdown, number, partial, problems, tables
+from lanner.leaderboard.table import AGAINST, PlainTable, markdown, number, partial, problems, tables
+from lanner.leaderboard.verdict import across
 from lanner.records import printable
 from lanner.site.dots import dot_plot
 from lanner.store import write_bytes, write_json
 
 if TYPE_CHECKING:
-    from lanner.leaderboard.results import Scored
+    from lanner.leaderboard.outcomes import Scored
 
 
 def write_site(document: Mapping[str, Any], scored: Sequence[Scored], folder: Path) -> Path:
@@ -54,6 +55,8 @@ def render(document: Mapping[str, Any]) -> str:
         unsealed=any(row["unsealed"] for row in document["rows"]),
         residuals=sorted({row["residual"] for row in document["rows"] if row["residual"]}),
         number=number,
+        against=AGAINST,
+        across=across(document),
     )
 
 
