@@ -16,6 +16,7 @@ from lanner.scoring import score, score_bounds
 from truths import predict, simulate
 
 EVERY = pytest.mark.parametrize("name", list(METRICS))
+COMPUTED = pytest.mark.parametrize("name", [name for name in METRICS if not METRICS[name].card.worst_of])
 
 
 N_CELLS = 80
@@ -74,11 +75,22 @@ def test_a_card_is_frozen_and_its_hash_covers_every_field(name):
     assert changed.sha256 != card.sha256
 
 
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].card.worst_of])
+def test_a_composite_is_made_of_registered_metrics_that_agree_in_what_they_need_and_prefer(name):
+    card = METRICS[name].card
+    parts = [METRICS[part].card for part in card.worst_of]
+    assert len(parts) >= 2 and not any(part.worst_of for part in parts)
+    for field in ("better", "best", "chance", "requires", "requires_truth", "min_cells", "min_conditions"):
+        assert {getattr(part, field) for part in parts} == {getattr(card, field)}
+    with pytest.raises(TypeError, match="is made of"):
+        METRICS[name](None)
+
+
 def test_no_two_cards_are_equal():
     assert len({METRICS[name].card.sha256 for name in METRICS}) == len(METRICS)
 
 
-@EVERY
+@COMPUTED
 def test_the_truth_itself_comes_nearest_to_the_best_value(name, worlds):
     card, (_, scores, bounds) = METRICS[name].card, worlds[name]
     ours = scores[scores["variant"] == "@all-cells"]
@@ -93,7 +105,7 @@ def test_the_truth_itself_comes_nearest_to_the_best_value(name, worlds):
         assert (gain >= 0).all() and gain.mean() > 0
 
 
-@EVERY
+@COMPUTED
 def test_the_duplicate_comes_nearer_to_the_best_value_than_every_negative_bound(name, worlds):
     card, (_, _, bounds) = METRICS[name].card, worlds[name]
     rows = bounds[(bounds["variant"] == "") & (bounds["status"] != "unscorable")]
@@ -103,14 +115,14 @@ def test_the_duplicate_comes_nearer_to_the_best_value_than_every_negative_bound(
         assert merit["technical-duplicate"] > negative.max()
 
 
-@EVERY
+@COMPUTED
 def test_chance_is_finite_where_the_card_has_one(name, worlds):
     _, scores, _ = worlds[name]
     rows = scores[scores["status"] == "scored"]
     assert rows["chance"].notna().all() == (METRICS[name].card.chance is not None)
 
 
-@EVERY
+@COMPUTED
 def test_the_order_of_conditions_changes_nothing(name, worlds, tmp_path):
     """The last condition is scored alike when only it is requested (retrieval apart: it needs the others)."""
     if METRICS[name].card.level == "retrieval":
@@ -126,7 +138,7 @@ def test_the_order_of_conditions_changes_nothing(name, worlds, tmp_path):
     )
 
 
-@EVERY
+@COMPUTED
 def test_every_bound_has_a_row_or_a_reason(name, worlds):
     _, _, bounds = worlds[name]
     assert set(bounds["bound"]) == set(BOUNDS)

@@ -13,10 +13,11 @@ import numpy as np
 
 from lanner.aggregate.intervals import MIN_CONDITIONS, Estimate, Resampling, clopper_pearson_lower, interval
 from lanner.aggregate.pooling import Pooled, Scored, pool, unscored
+from lanner.aggregate.worst_of import standings, with_composites
 from lanner.bounds import BOUNDS
 from lanner.metrics import METRICS, Card
 
-__all__ = ["Scored", "aggregate", "unscored"]
+__all__ = ["Scored", "aggregate", "standings", "unscored"]
 
 Array = np.ndarray[Any, Any]
 
@@ -37,10 +38,11 @@ def aggregate(runs: Sequence[Scored]) -> list[dict[str, Any]]:
     unscorable | not_applicable), n, n_answered, n_undefined, n_unanswered, value, answered_only, median,
     interval ([low, high] or None), interval_method, sd_seeds, negative and positive ({bound: mean}), skill,
     skill_interval, skill_reason, informative, bds, bds_lower, n_bds, difference_to_train_mean ({value,
-    interval}), chance, primary_eligible, residual. Missing numbers are None.
+    interval}), chance, primary_eligible, residual, component (the metric a composite's row is of). Missing
+    numbers are None.
     """
     seed_text = "\n".join(sorted({run.split for run in runs}))
-    return [_row(pooled, seed_text) for pooled in pool(runs)]
+    return with_composites([_row(pooled, seed_text) for pooled in pool(runs)])
 
 
 def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
@@ -70,10 +72,11 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         "positive": {name: _mean(column) for name, column in pooled.positive.items()},
         **_skill(values, pooled, card, resampling, complete=complete),
         **_informative(pooled),
-        "difference_to_train_mean": _difference(values, pooled, resampling, complete=complete),
+        "difference_to_train_mean": _difference(values, pooled, card, resampling, complete=complete),
         "chance": _mean(pooled.chance),
         "primary_eligible": len(pooled.values) >= card.min_conditions,
         "residual": pooled.residual if card.requires == "cells" else None,
+        "component": None,
     }
     return row
 
@@ -145,13 +148,17 @@ def _informative(pooled: Pooled) -> dict[str, Any]:
 
 
 def _difference(
-    values: Array, pooled: Pooled, resampling: Resampling, *, complete: bool
+    values: Array, pooled: Pooled, card: Card, resampling: Resampling, *, complete: bool
 ) -> dict[str, Any] | None:
-    """Paired difference to the train-mean bound, in units of the metric, on all conditions."""
+    """Paired difference to the train-mean bound, in units of the metric, on all conditions.
+
+    Of a metric whose best value lies in the middle it is the difference of the distances to it; what
+    describes the truth has none.
+    """
     reference = pooled.negative.get("train-mean")
-    if reference is None or not complete or not np.isfinite(reference).all():
+    if reference is None or not complete or not np.isfinite(reference).all() or card.better == "neither":
         return None
-    difference = values - reference
+    difference = card.sign * (card.merit(values) - card.merit(reference))
     return {"value": _number(difference.mean()), "interval": interval(difference, resampling).interval}
 
 

@@ -24,7 +24,7 @@ from lanner.records import State, sha256_json
 
 FORMAT = "lanner-leaderboard/1"
 SIGNIFICANT_DIGITS = 12
-AGGREGATION_VERSION = 1
+AGGREGATION_VERSION = 2
 """Raised when unchanged per-condition scores would aggregate to other numbers."""
 
 
@@ -284,11 +284,8 @@ def _comparisons(summaries: Sequence[Mapping[str, Any]], definition: Definition)
         for name in definition.metrics:
             if name not in definition.task.primary:
                 continue
-            values = {
-                summary["method"]: summary["scores"][name]["value"]
-                for summary in members
-                if summary["scores"].get(name, {}).get("value") is not None
-            }
+            rows = {s["method"]: s["scores"][name] for s in members if name in s["scores"]}
+            values = aggregate.standings(name, rows)
             if len(values) < 2:
                 continue
             comparisons.append(
@@ -296,14 +293,14 @@ def _comparisons(summaries: Sequence[Mapping[str, Any]], definition: Definition)
                     "dataset": dataset,
                     "split": split,
                     "metric": name,
-                    "ranks": _ranks(values, METRICS[name].card.sign),
+                    "ranks": _ranks(values),
                     "runs": sorted(key for s in members if s["method"] in values for key in s["runs"]),
                 }
             )
     return comparisons
 
 
-def _ranks(values: Mapping[str, float], sign: int) -> dict[str, float]:
-    """1 is best; equal values (at the digits published) share their mean rank."""
-    table = pd.Series({name: -sign * rounded(value) for name, value in values.items()})
+def _ranks(standings: Mapping[str, float]) -> dict[str, float]:
+    """1 is best; equal standings (at the digits published) share their mean rank."""
+    table = pd.Series({name: -rounded(value) for name, value in standings.items()})
     return {str(name): float(rank) for name, rank in table.rank(method="average").sort_index().items()}

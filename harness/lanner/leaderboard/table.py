@@ -85,15 +85,16 @@ def place(summary: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def cell(score: Mapping[str, Any]) -> str:
-    """One score as text: ``skill [low, high] (value)``."""
+    """One score as text: ``skill [low, high] (value)``; of a composite, ``(value component)``."""
     if score["value"] is None:
         return "-"
     flag = "" if score["informative"] == "informative" else "*"
+    value = number(score["value"])
+    if score.get("component"):  # which of its components a composite's number is of
+        value += f" {score['component'].rpartition('/')[2]}"
     if score["n_answered"] == 0:
-        return f"undefined ({number(score['value'])}){flag}"
-    if score["skill"] is None:
-        return f"({number(score['value'])}){flag}"
-    return f"{skill(score)} ({number(score['value'])}){flag}"
+        return f"undefined ({value}){flag}"
+    return f"({value}){flag}" if score["skill"] is None else f"{skill(score)} ({value}){flag}"
 
 
 def skill(score: Mapping[str, Any]) -> str:
@@ -216,7 +217,7 @@ def _beats_train_mean(score: Mapping[str, Any]) -> bool:
     difference = score["difference_to_train_mean"]
     if difference is None or difference["interval"] is None:
         return False
-    low, high = difference["interval"]
+    low, high = difference["interval"]  # of values, or of distances to a best value in the middle
     # A method that equals the training mean differs from it by float32 rounding, in a narrow interval.
     rounding = ROUNDING * abs(score["value"])
     return bool(low > rounding if score["better"] == "higher" else high < -rounding)
@@ -237,5 +238,6 @@ def _bounds(summary: Mapping[str, Any], shown: Sequence[str], kind: str) -> list
 
 
 def _bound(score: Mapping[str, Any], kind: str, bound: str) -> str:
-    value = score[kind].get(bound)
+    # Methods' rows of a composite are of different components, which no one value of a bound can stand for.
+    value = None if score.get("component") else score[kind].get(bound)
     return "-" if value is None else f"({number(value)})"

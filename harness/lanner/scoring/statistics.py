@@ -28,6 +28,11 @@ class ConditionStatistics:
         """The statistics of some parts, as a comparison holds them."""
         return RowStatistics(self, rows, device)
 
+    @property
+    def pca(self) -> tuple[Array, Array] | None:
+        """Mean and components fitted on train cells."""
+        return self._truth.pca
+
     @cached_property
     def t_of_change(self) -> Array:
         """|t| of each part against the sealed controls."""
@@ -96,6 +101,11 @@ class RowStatistics:
         """``(1, n_genes)`` and ``(B, n_genes)``."""
         known = self.of.additive
         return None if known is None else (self._tensor(known[0]), self._tensor(known[1][self.chosen]))
+
+    def pca_components(self) -> Tensor | None:
+        """``(D, n_genes)``."""
+        pca = self.of.pca
+        return None if pca is None else self._tensor(pca[1])
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array), device=self.device)
