@@ -35,7 +35,8 @@ def aggregate(runs: Sequence[Scored]) -> list[dict[str, Any]]:
     Returns
     -------
     JSON-ready rows in the order of the frames: metric, version, card (sha256), variant, status (scored |
-    unscorable | not_applicable), n, n_answered, n_undefined, n_unanswered, value, answered_only, median,
+    unscorable | not_applicable), n (conditions), n_answered, n_undefined, n_unanswered, coverage and
+    undefined_share (of n), value, answered_only, median,
     interval ([low, high] or None), interval_method, sd_seeds, negative and positive ({bound: mean}), skill,
     skill_interval, skill_reason, informative, bds, bds_lower, n_bds, difference_to_train_mean ({value,
     interval}), chance, primary_eligible, residual, component (the metric a composite's row is of). Missing
@@ -62,6 +63,8 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         "n_answered": pooled.n_answered,
         "n_undefined": pooled.n_undefined,
         "n_unanswered": pooled.n_unanswered,
+        "coverage": _share(len(values) - pooled.n_unanswered, len(values)),
+        "undefined_share": _share(pooled.n_undefined, len(values)),
         "value": _number(values.mean()) if complete else None,
         "answered_only": _mean(pooled.answered_only) if applicable else None,
         "median": _number(np.median(values)) if complete else None,
@@ -160,6 +163,10 @@ def _difference(
         return None
     difference = card.sign * (card.merit(values) - card.merit(reference))
     return {"value": _number(difference.mean()), "interval": interval(difference, resampling).interval}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _mean(values: Array) -> float | None:

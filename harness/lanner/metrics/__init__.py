@@ -120,8 +120,8 @@ class Comparison:
     ``(B, n_genes)``: the condition's own targets, all False in an unmasked variant. ``labels`` is bool
     ``(B, n_genes)`` where the card names a rule; ``n_cells`` ``(B,)`` counts the cells behind each truth
     row. ``population`` holds cells and draws for metrics that require cells, ``statistics`` what few ask
-    for, and ``train_candidates``, in retrieval, the train centroids of the context and their targets, both
-    ``(T, n_genes)``.
+    for, ``genes`` the names of the columns, and ``train_candidates``, in retrieval, the train centroids of
+    the context and their targets, both ``(T, n_genes)``.
     """
 
     predicted: Tensor
@@ -135,6 +135,7 @@ class Comparison:
     population: Population | None = None
     statistics: Statistics | None = None
     train_candidates: Callable[[], tuple[Tensor, Tensor]] | None = None
+    genes: tuple[str, ...] = ()
 
 
 class Statistics(Protocol):
@@ -157,6 +158,9 @@ class Statistics(Protocol):
 
         ``(1, n_genes)`` and ``(B, n_genes)``, the latter NaN for profiles; None where a single is missing.
         """
+
+    def context_scores(self, *, masked: bool) -> tuple[Tensor, int]:
+        """PCA scores ``(K, D)`` of staged control means of all requested contexts, and the own one's row."""
 
     def pca_components(self) -> Tensor | None:
         """Orthonormal components ``(D, n_genes)`` of the PCA fitted on train cells; None for profiles."""

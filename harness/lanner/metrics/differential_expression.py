@@ -103,7 +103,7 @@ def de_auprc_zhu_gated(comparison: Comparison) -> Values:
     assert cells is not None and cells.controls is not None
     change, p = cells.predicted.tests(cells.predicted_draws, cells.controls()[0], "a", test="welch")
     score = gated(change, p).masked_fill(comparison.masked, -1.0)
-    answer = ranking(comparison, 1, lambda _, labels: davis_goadrich(score, labels))
+    answer = ranking(comparison, 1, lambda _, labels: davis_goadrich(score, labels.expand_as(score)))
     return Values(
         values=answer.values.masked_fill(cells.size < MIN_CELLS, float("nan")),
         scorable=answer.scorable & (cells.truth_size >= MIN_CELLS),

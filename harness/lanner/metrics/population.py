@@ -21,6 +21,12 @@ class CellSet(Protocol):
     def distances(self, other: Self, space: str, *, masked: bool) -> Tensor:
         """Euclidean distances ``(n, n_other)`` in space ``genes`` or ``pca``; zero from a cell to itself."""
 
+    def columns(self, columns: Any) -> Tensor:
+        """Some genes of all cells, dense float64 ``(n, len(columns))``."""
+
+    def scores(self, *, masked: bool) -> Tensor:
+        """PCA scores ``(n, D)``."""
+
     def summaries(self, draws: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, variance and share of zeros of drawn cells by gene, each ``(B, n_genes)``."""
 
@@ -44,7 +50,8 @@ class Population:
     is drawn. ``size`` ``(B,)`` is the number drawn from either; ``truth_size`` ``(B,)`` the number that the
     truth alone would allow. ``predicted`` may be ``truth`` itself: the duplicate. ``masked``: the
     condition's own targets are equal in all cells. ``controls`` gives staged and sealed controls in equal
-    number.
+    number. ``drawn_controls`` gives the sealed ones as cells and draws of the same size, in which fewer are
+    drawn where there are not as many.
     """
 
     truth: CellSet
@@ -55,6 +62,7 @@ class Population:
     truth_size: Tensor
     masked: bool
     controls: Callable[[], tuple[sp.csr_matrix, sp.csr_matrix]] | None = None
+    drawn_controls: Callable[[], tuple[CellSet, Tensor]] | None = None
 
 
 _CARD: dict[str, Any] = {
