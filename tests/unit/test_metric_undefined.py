@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import cache
 
 import numpy as np
 import pytest
@@ -46,38 +47,51 @@ def few_draws():
         yield
 
 
-@pytest.fixture(scope="module")
-def frames(tmp_path_factory):
-    """Scores of all metrics in each situation, by its name."""
-    folder = tmp_path_factory.mktemp("p")
-    truth = every_metrics_world()
+world = cache(every_metrics_world)
+ANSWERED = {"half answered": np.arange(N) % 2 == 0, "nothing answered": np.zeros(N, dtype=bool)}
 
-    def scores(truth, x, n_cells=N_CELLS, **options):
-        prediction = predict(folder, sp.csr_matrix(x), n_cells=n_cells, **options)
+
+def unchanged():
+    """A truth of the control cells themselves: nothing changes, nothing is called."""
+    truth = every_metrics_world(effect=0.0, n_cells=2 * N_CELLS)
+    for i in range(N):
+        truth._cells[i] = truth.control_cells(int(truth.context_of[i]), "a")
+        truth.full[i] = truth.control_a[truth.context_of[i]]
+    return truth
+
+
+@pytest.fixture(scope="module")
+def frame_of(tmp_path_factory):
+    """Scores of all metrics in a situation, by its name; each computed when first asked for."""
+    folder = tmp_path_factory.mktemp("p")
+
+    @cache
+    def frame_of(situation):
+        truth, n_cells, options = world(), N_CELLS, {}
+        cells = guessed_cells(truth)
+        if situation == "no change":
+            cells, n_cells, options = truth.control_a[truth.context_of], 1, {"residual": "shift"}
+        elif situation == "unchanged truth":
+            truth, n_cells = unchanged(), 2 * N_CELLS
+            cells = true_cells(truth)
+        elif situation == "one true cell":
+            truth = every_metrics_world(n_cells=1)
+        elif situation == "one predicted cell":
+            cells, n_cells = cells[::N_CELLS], 1
+        elif situation == "genes without variance":
+            truth = every_metrics_world(change=lambda x: x * (np.arange(x.shape[1]) % 3 > 0))
+            cells = guessed_cells(truth)
+        else:
+            options = {"answered": ANSWERED[situation]}
+        prediction = predict(folder, sp.csr_matrix(cells), n_cells=n_cells, **options)
         return check(score(truth, prediction, COMPUTED))
 
-    silent = every_metrics_world(effect=0.0, n_cells=2 * N_CELLS)
-    for i in range(N):  # the truth is the control cells themselves: nothing changes, nothing is called
-        silent._cells[i] = silent.control_cells(int(silent.context_of[i]), "a")
-        silent.full[i] = silent.control_a[silent.context_of[i]]
-    one_cell = every_metrics_world(n_cells=1)
-    zero = every_metrics_world(change=lambda cells: cells * (np.arange(cells.shape[1]) % 3 > 0))
-    flat = truth.control_a[truth.context_of]
-    answered = np.arange(N) % 2 == 0
-    return {
-        "no change": scores(truth, flat, 1, residual="shift"),
-        "unchanged truth": scores(silent, true_cells(silent), 2 * N_CELLS),
-        "one true cell": scores(one_cell, guessed_cells(truth)),
-        "one predicted cell": scores(truth, guessed_cells(truth)[::N_CELLS], 1),
-        "genes without variance": scores(zero, guessed_cells(zero)),
-        "half answered": scores(truth, guessed_cells(truth), answered=answered),
-        "nothing answered": scores(truth, guessed_cells(truth), answered=np.zeros(N, dtype=bool)),
-    }
+    return frame_of
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_no_change_is_scored_at_chance_or_undefined_but_never_made_up(name, frames):
-    card, rows = METRICS[name].card, of(frames["no change"], name)
+def test_no_change_is_scored_at_chance_or_undefined_but_never_made_up(name, frame_of):
+    card, rows = METRICS[name].card, of(frame_of("no change"), name)
     if card.better == "neither" or card.requires == "cells" or name in FINITE_ANYWAY:
         return
     is_scored = rows["status"] == "scored"
@@ -94,42 +108,44 @@ def test_no_change_is_scored_at_chance_or_undefined_but_never_made_up(name, fram
 @pytest.mark.parametrize(
     "name", ["pearson_delta", "spearman_delta", "cosine_delta", "r2_corr/delta", "biology/pathway"]
 )
-def test_a_constant_predicted_change_is_undefined_for_every_condition(name, frames):
-    assert set(of(frames["no change"], name)["status"]) == {"undefined"}
+def test_a_constant_predicted_change_is_undefined_for_every_condition(name, frame_of):
+    assert set(of(frame_of("no change"), name)["status"]) == {"undefined"}
 
 
 @pytest.mark.parametrize("name", [name for name in COMPUTED if METRICS[name].card.labels])
-def test_a_truth_without_changed_genes_is_dropped_not_scored(name, frames):
-    assert set(of(frames["unchanged truth"], name)["status"]) == {"unscorable"}
+def test_a_truth_without_changed_genes_is_dropped_not_scored(name, frame_of):
+    assert set(of(frame_of("unchanged truth"), name)["status"]) == {"unscorable"}
 
 
 @pytest.mark.parametrize("name", ["pearson_delta", "spearman_delta", "cosine_delta", "r2_delta"])
-def test_a_constant_true_change_is_dropped_not_scored(name, frames):
-    assert set(of(frames["unchanged truth"], name)["status"]) == {"unscorable"}
+def test_a_constant_true_change_is_dropped_not_scored(name, frame_of):
+    assert set(of(frame_of("unchanged truth"), name)["status"]) == {"unscorable"}
 
 
 @pytest.mark.parametrize("name", [name for name in COMPUTED if METRICS[name].card.min_cells > 1])
-def test_a_condition_of_one_cell_has_too_few_for_metrics_that_state_a_least_number(name, frames):
-    assert set(frames["one true cell"][frames["one true cell"]["metric"] == name]["status"]) == {"unscorable"}
+def test_a_condition_of_one_cell_has_too_few_for_metrics_that_state_a_least_number(name, frame_of):
+    assert set(frame_of("one true cell")[frame_of("one true cell")["metric"] == name]["status"]) == {
+        "unscorable"
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in COMPUTED if METRICS[name].card.requires == "cells"])
-def test_a_profile_without_cells_is_not_applicable_to_metrics_of_cells(name, frames):
-    rows = frames["one predicted cell"]
+def test_a_profile_without_cells_is_not_applicable_to_metrics_of_cells(name, frame_of):
+    rows = frame_of("one predicted cell")
     assert set(rows[rows["metric"] == name]["status"]) == {"not_applicable"}
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_genes_that_are_zero_in_all_cells_leave_every_metric_defined(name, frames):
-    rows = of(frames["genes without variance"], name)
+def test_genes_that_are_zero_in_all_cells_leave_every_metric_defined(name, frame_of):
+    rows = of(frame_of("genes without variance"), name)
     assert "undefined" not in set(rows["status"])
     if not name.endswith("heg1000") and METRICS[name].card.level != "biology":
         assert "scored" in set(rows["status"])
 
 
 @pytest.mark.parametrize("name", COMPUTED)
-def test_missing_requests_are_counted_one_by_one(name, frames):
-    half, none = of(frames["half answered"], name), of(frames["nothing answered"], name)
+def test_missing_requests_are_counted_one_by_one(name, frame_of):
+    half, none = of(frame_of("half answered"), name), of(frame_of("nothing answered"), name)
     assert int((half["status"] == "unanswered").sum()) + int((half["status"] == "unscorable").sum()) >= 3
     answered = half.iloc[::2]
     assert not (answered["status"] == "unanswered").any()
@@ -137,13 +153,13 @@ def test_missing_requests_are_counted_one_by_one(name, frames):
 
 
 @pytest.fixture(scope="module")
-def rows(frames):
+def rows(frame_of):
     """Aggregated rows in each situation that keeps the first truth."""
-    truth = every_metrics_world()
+    truth = world()
     bounds = score_bounds(truth, COMPUTED)
     kept = ("no change", "half answered", "nothing answered", "one predicted cell")
     runs = {
-        name: Scored(scores=frames[name], bounds=bounds, split=truth.split.sha256, seed=0) for name in kept
+        name: Scored(scores=frame_of(name), bounds=bounds, split=truth.split.sha256, seed=0) for name in kept
     }
     return {
         name: {(row["metric"], row["variant"]): row for row in aggregate([run])} for name, run in runs.items()

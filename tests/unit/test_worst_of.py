@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from lanner.aggregate import Scored, aggregate, standings
 from lanner.aggregate.worst_of import with_composites
+from lanner.leaderboard.table import cell
 from lanner.metrics import METRICS, components
 from lanner.scoring import score, score_bounds
 from truths import predict, simulate
@@ -108,3 +109,14 @@ def test_values_of_different_components_are_not_ranked_without_a_skill():
 def test_a_ratio_stands_the_nearer_to_one_the_better():
     rows = {name: made("calibration_slope", value=value) for name, value in (("a", 3.0), ("b", 0.8))}
     assert standings("calibration_slope", rows)["b"] > standings("calibration_slope", rows)["a"]
+
+
+def test_a_table_says_which_component_a_number_is_of(rows):
+    text = cell(rows["garbage"]["energy"])
+    assert text.endswith((" gene)*", " gene)"))
+    assert "gene" not in cell(rows["garbage"]["energy/gene"])
+
+
+def test_a_methods_gain_on_the_train_mean_is_in_distance_to_the_best_value(rows):
+    """Of a ratio neither more nor less is better: only nearer to one is."""
+    assert METRICS["de_nsig_ratio"].card.merit(np.array([0.5, 1.5])).tolist() == [-0.5, -0.5]
