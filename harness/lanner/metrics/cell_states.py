@@ -163,7 +163,7 @@ def _phases(scores: Tensor) -> Tensor:
 
 def _purity(near: Tensor, both: Tensor, k: int) -> Tensor:
     """Mean share of the k nearest of ``both`` ``(m, 2m)`` that are among its first columns, ``near``."""
-    last = both.kthvalue(k, dim=1, keepdim=True).values
+    last = both.topk(k, dim=1, largest=False).values[:, -1:]  # kthvalue is not deterministic on a GPU
     inside, tied = (both < last).sum(dim=1), (both == last).sum(dim=1)
     share = (near < last).sum(dim=1) + (near == last).sum(dim=1) * (k - inside) / tied
     return (share / k).mean()
