@@ -26,16 +26,16 @@ SCORE_COLUMNS = (
 """Columns of a scores file, one row per metric, variant and condition."""
 BOUND_COLUMNS = ("bound", "kind", "bds")
 """Further columns of a bounds file."""
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 """Raised when unchanged metrics would give other scores: stored ones are then computed again."""
 
 
 def metric_set(metric_ids: Sequence[str]) -> str:
     """Hash of what a scores file holds: the cards of the metrics, the bounds, the version of the scoring."""
     from lanner.bounds import BOUNDS
-    from lanner.metrics import METRICS
+    from lanner.metrics import METRICS, components
 
-    cards = sorted(METRICS[name].card.sha256 for name in metric_ids)
+    cards = sorted(METRICS[name].card.sha256 for name in {*metric_ids, *components(metric_ids)})
     return sha256_json({"scoring": SCORING_VERSION, "cards": cards, "bounds": list(BOUNDS)})[:16]
 
 

@@ -13,13 +13,18 @@ from lanner.bounds import BOUNDS
 from lanner.metrics import LABELS, METRICS, Card, Metric, metric
 from lanner.registry import NAME
 from lanner.scoring import score, score_bounds
+from programmes import simulate_programmes
 from truths import predict, simulate
 
 EVERY = pytest.mark.parametrize("name", list(METRICS))
+COMPUTED = pytest.mark.parametrize("name", [name for name in METRICS if not METRICS[name].card.worst_of])
 
 
 N_CELLS = 80
+SAYS_NOTHING_OF_PERTURBATIONS = {"biology/cell_type_accuracy"}
+"""Controls of a context are in the right context too."""
 OF_DOUBLES = [name for name in METRICS if METRICS[name].card.level == "interaction"]
+OF_PROGRAMMES = [name for name in METRICS if METRICS[name].card.level == "biology"]
 OF_MANY_GENES = [name for name in METRICS if name.endswith("heg1000")]
 
 
@@ -27,15 +32,20 @@ def simulated(name):
     """A truth that the metric can be computed on."""
     if name in OF_MANY_GENES:
         return simulate(n_conditions=6, n_genes=1010, n_cells=N_CELLS, with_pca=False)
-    return simulate(n_conditions=6, n_genes=110, strength=1.5, n_cells=N_CELLS, doubles=name in OF_DOUBLES)
+    if name in OF_PROGRAMMES:
+        return simulate_programmes(n_cells=N_CELLS)
+    doubles = name in OF_DOUBLES
+    n_genes = 250 if doubles else 110
+    return simulate(n_conditions=6, n_genes=n_genes, strength=1.5, n_cells=N_CELLS, doubles=doubles)
 
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory):
     """For each metric, by name: its truth and the scores of the truth's own cells, against all and halves."""
     answer = {}
-    plain = [name for name in METRICS if name not in {*OF_DOUBLES, *OF_MANY_GENES}]
-    for names in (plain, OF_DOUBLES, OF_MANY_GENES):
+    special = (OF_DOUBLES, OF_PROGRAMMES, OF_MANY_GENES)
+    plain = [name for name in METRICS if not any(name in names for names in special)]
+    for names in (plain, *special):
         truth = simulated(names[0])
         cells = sp.vstack([truth.cells(i) for i in range(len(truth.requests))], format="csr")
         prediction = predict(tmp_path_factory.mktemp("p"), cells, n_cells=N_CELLS)
@@ -74,17 +84,28 @@ def test_a_card_is_frozen_and_its_hash_covers_every_field(name):
     assert changed.sha256 != card.sha256
 
 
+@pytest.mark.parametrize("name", [name for name in METRICS if METRICS[name].card.worst_of])
+def test_a_composite_is_made_of_registered_metrics_that_agree_in_what_they_need_and_prefer(name):
+    card = METRICS[name].card
+    parts = [METRICS[part].card for part in card.worst_of]
+    assert len(parts) >= 2 and not any(part.worst_of for part in parts)
+    for field in ("better", "best", "chance", "requires", "requires_truth", "min_cells", "min_conditions"):
+        assert {getattr(part, field) for part in parts} == {getattr(card, field)}
+    with pytest.raises(TypeError, match="is made of"):
+        METRICS[name](None)
+
+
 def test_no_two_cards_are_equal():
     assert len({METRICS[name].card.sha256 for name in METRICS}) == len(METRICS)
 
 
-@EVERY
+@COMPUTED
 def test_the_truth_itself_comes_nearest_to_the_best_value(name, worlds):
     card, (_, scores, bounds) = METRICS[name].card, worlds[name]
     ours = scores[scores["variant"] == "@all-cells"]
     scored = ours["status"].to_numpy() == "scored"
     assert scored.any()
-    if card.better == "neither":
+    if card.better == "neither" or name in SAYS_NOTHING_OF_PERTURBATIONS:
         return
     for bound in ("no-change", "train-mean"):
         rows = bounds[(bounds["bound"] == bound) & (bounds["variant"] == "@all-cells")]
@@ -93,24 +114,24 @@ def test_the_truth_itself_comes_nearest_to_the_best_value(name, worlds):
         assert (gain >= 0).all() and gain.mean() > 0
 
 
-@EVERY
+@COMPUTED
 def test_the_duplicate_comes_nearer_to_the_best_value_than_every_negative_bound(name, worlds):
     card, (_, _, bounds) = METRICS[name].card, worlds[name]
     rows = bounds[(bounds["variant"] == "") & (bounds["status"] != "unscorable")]
     merit = card.merit(rows["value"].fillna(rows["chance"])).groupby(rows["bound"]).mean()
     negative = merit[[bound for bound in BOUNDS if BOUNDS[bound].kind == "negative"]]
-    if card.better != "neither":
+    if card.better != "neither" and name not in SAYS_NOTHING_OF_PERTURBATIONS:
         assert merit["technical-duplicate"] > negative.max()
 
 
-@EVERY
+@COMPUTED
 def test_chance_is_finite_where_the_card_has_one(name, worlds):
     _, scores, _ = worlds[name]
     rows = scores[scores["status"] == "scored"]
     assert rows["chance"].notna().all() == (METRICS[name].card.chance is not None)
 
 
-@EVERY
+@COMPUTED
 def test_the_order_of_conditions_changes_nothing(name, worlds, tmp_path):
     """The last condition is scored alike when only it is requested (retrieval apart: it needs the others)."""
     if METRICS[name].card.level == "retrieval":
@@ -126,7 +147,7 @@ def test_the_order_of_conditions_changes_nothing(name, worlds, tmp_path):
     )
 
 
-@EVERY
+@COMPUTED
 def test_every_bound_has_a_row_or_a_reason(name, worlds):
     _, _, bounds = worlds[name]
     assert set(bounds["bound"]) == set(BOUNDS)

@@ -308,6 +308,15 @@ def test_the_paired_difference_to_the_train_mean_has_its_own_interval():
     assert high - low < 0.05
 
 
+def test_of_a_ratio_the_difference_to_the_train_mean_is_that_of_the_distances_to_one():
+    generator = np.random.default_rng(0)
+    values, reference = 1.2 + 0.01 * generator.normal(size=12), 0.5 + 0.01 * generator.normal(size=12)
+    negatives = {"no-change": np.zeros(12), "train-mean": reference}
+    for metric in ("calibration_slope", "de_nsig_ratio"):
+        answer = row(one(values, negatives=negatives, metric=metric))
+        assert answer["difference_to_train_mean"]["value"] == pytest.approx(0.2 - 0.5, abs=0.02)
+
+
 def test_real_frames_give_json_rows_for_every_metric_and_variant(tmp_path):
     truth = simulate(n_conditions=8, n_genes=80)
     bounds = score_bounds(truth, list(METRICS))

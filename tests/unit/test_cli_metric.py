@@ -23,10 +23,11 @@ def test_list_names_every_metric():
 
 
 def test_info_prints_the_whole_card_and_its_hash():
-    card = json.loads(run("info", "energy", "--json").output)
-    assert card["sha256"] == METRICS["energy"].card.sha256
+    card = json.loads(run("info", "energy/pca50", "--json").output)
+    assert card["sha256"] == METRICS["energy/pca50"].card.sha256
     assert "U-statistic" in card["estimator"] and "Székely" in card["definition"]
-    assert "U-statistic" in run("info", "energy").output
+    assert "U-statistic" in run("info", "energy/pca50").output
+    assert "energy/pca50; energy/gene" in run("info", "energy").output
 
 
 def test_an_unknown_metric_is_a_usage_error_that_suggests_the_nearest():

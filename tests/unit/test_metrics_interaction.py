@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from lanner.metrics import METRICS
+from lanner.metrics.interaction_classes import CLASSES, interaction_class
 from lanner.scoring import score
 from lanner.scoring.parts import ConditionParts
 from scipy.stats import false_discovery_control, norm, pearsonr
@@ -13,6 +15,7 @@ from sklearn.metrics import average_precision_score
 from truths import mean, predict, simulate
 
 NAMES = ["gi/correlation", "gi/auprc"]
+SIGNED = ["gi/auprc/positive", "gi/auprc/negative", *(f"gi/auprc/{name}" for name in CLASSES), "gi/class"]
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +102,45 @@ def test_the_variance_counts_shared_controls_once():
 
 def test_the_cards_name_the_noise_both_sides_share():
     assert all("noise is in both sides" in METRICS[name].card.reference for name in NAMES)
+
+
+def test_classes_go_by_the_sign_of_what_the_singles_add_up_to():
+    additive = torch.tensor([[1.0, 1.0, 1.0, -1.0, -1.0, -1.0, 1.0]])
+    change = torch.tensor([[1.5, 0.5, -0.5, -1.5, -0.5, 0.5, 1.0]])
+    kinds = interaction_class(change - additive, additive)
+    assert kinds.tolist() == [[0, 1, 2, 0, 1, 2, -1]]
+    assert list(CLASSES) == ["synergistic", "buffering", "opposite"]
+
+
+def test_the_right_deviations_have_the_right_classes_and_additive_ones_none(truth, tmp_path):
+    right = score(truth, predict(tmp_path, truth.full + truth.control_a - truth.control_b), SIGNED)
+    assert values(right, "gi/class") == pytest.approx(1.0)
+    additive = np.stack([truth.additive(i)[0] for i in range(4)])
+    none = score(truth, predict(tmp_path, additive), SIGNED)
+    assert (values(none, "gi/class") == 0).all()
+    areas = none[(none["metric"] != "gi/class") & (none["status"] == "scored")]
+    np.testing.assert_allclose(areas["value"], areas["chance"])
+
+
+def test_the_opposite_deviations_find_interactions_of_neither_sign(truth, tmp_path):
+    additive = np.stack([truth.additive(i)[0] for i in range(4)])
+    deviation = truth.full + truth.control_a - truth.control_b - additive
+    names = ["gi/auprc", "gi/auprc/positive", "gi/auprc/negative"]
+    right = score(truth, predict(tmp_path, additive + deviation), names)
+    wrong = score(truth, predict(tmp_path, additive - deviation), names)
+    np.testing.assert_allclose(values(right, "gi/auprc"), values(wrong, "gi/auprc"), rtol=1e-3)
+    for name in names[1:]:
+        rows = wrong[(wrong["metric"] == name) & (wrong["variant"] == "@all-cells")]
+        found = (rows["status"] == "scored").to_numpy()  # a double may have no interactions of a sign
+        assert found.sum() >= 3 and (values(right, name)[found] > 0.8).all()
+        assert (rows["value"] < rows["chance"] + 0.05)[found].all()
+
+
+def test_signed_and_classed_chances_add_up_to_that_of_all_interactions(truth, tmp_path):
+    frame = score(truth, predict(tmp_path, truth.full), ["gi/auprc", *SIGNED])
+    rows = frame[frame["variant"] == "@all-cells"].pivot(index="condition", columns="metric", values="chance")
+    rows = rows[rows.drop(columns="gi/class").notna().all(axis=1)]
+    whole = rows["gi/auprc"]
+    assert len(whole)
+    np.testing.assert_allclose(rows["gi/auprc/positive"] + rows["gi/auprc/negative"], whole)
+    np.testing.assert_allclose(rows[[f"gi/auprc/{name}" for name in CLASSES]].sum(axis=1), whole)

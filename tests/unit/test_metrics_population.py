@@ -12,7 +12,7 @@ from lanner.scoring.cells import CellSet
 from scipy.spatial.distance import cdist
 from truths import comparison
 
-energy, energy_gene = METRICS["energy"], METRICS["energy/gene"]
+energy, energy_gene = METRICS["energy/pca50"], METRICS["energy/gene"]
 NO_TARGETS = np.array([], dtype=np.int64)
 
 

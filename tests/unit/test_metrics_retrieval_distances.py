@@ -131,3 +131,29 @@ def test_not_answering_does_not_make_the_answered_easier_to_retrieve(tmp_path):
     kept = one["status"] == "scored"
     np.testing.assert_allclose(one[kept]["value"], other[kept]["value"])
     assert set(one["status"]) == {"scored", "unanswered"}
+
+
+@pytest.mark.parametrize("name", ["pds_l1", "pds_l2", "pds_cosine"])
+def test_a_common_mask_ranks_on_the_genes_that_are_nobodys_target(name):
+    generator = np.random.default_rng(0)
+    p, t = generator.normal(size=(2, 6, 80))
+    masked = np.eye(6, 80, dtype=bool)
+    free = ~masked.any(axis=0)
+    ours = METRICS[f"{name}/common-mask"](comparison(p, t, masked=masked)).values
+    plain = METRICS[name](comparison(p[:, free], t[:, free])).values
+    np.testing.assert_allclose(ours, plain, atol=1e-12)
+    np.testing.assert_allclose(
+        METRICS[f"{name}/common-mask"](comparison(p, t)).values, METRICS[name](comparison(p, t)).values
+    )
+
+
+@pytest.mark.parametrize("name", ["pds_l1", "pds_l2", "pds_cosine"])
+def test_a_common_mask_of_more_than_a_tenth_of_the_genes_is_refused(name):
+    generator = np.random.default_rng(0)
+    p, t = generator.normal(size=(2, 6, 50))
+    answer = METRICS[f"{name}/common-mask"](comparison(p, t, masked=np.eye(6, 50, dtype=bool)))
+    assert not answer.scorable.any() and "more than 10 %" in answer.unscorable
+    narrow = METRICS[f"{name}/common-mask"](
+        comparison(p, t, masked=np.eye(6, 50, dtype=bool) & (np.arange(50) < 5))
+    )
+    assert narrow.scorable.all()

@@ -8,13 +8,13 @@ import pytest
 import scipy.sparse as sp
 import torch
 from lanner.errors import ConfigurationError
-from lanner.metrics import METRICS
+from lanner.metrics import METRICS, components
 from lanner.records import Condition
 from lanner.scoring import VARIANTS, score, score_bounds
 from lanner.scoring.parts import ConditionParts
 from truths import MemoryTruth, mean, predict, simulate
 
-ALL = list(METRICS)
+ALL = components(list(METRICS))
 CENTROID = ["mse", "pearson_delta", "pearson_delta/train-mean", "pds_cosine"]
 
 
@@ -90,15 +90,15 @@ def test_whether_a_condition_is_scorable_is_the_same_for_every_method_and_bound(
 
 
 def test_a_profile_without_residual_model_has_no_population_score(truth, tmp_path):
-    frame = score(truth, predict(tmp_path, truth.full), ["energy", "de_auprc/zhu"])
-    assert set(statuses(frame, "energy")) == {"not_applicable"}
+    frame = score(truth, predict(tmp_path, truth.full), ["energy/pca50", "de_auprc/zhu"])
+    assert set(statuses(frame, "energy/pca50")) == {"not_applicable"}
     assert "scored" in statuses(frame, "de_auprc/zhu")
 
 
 @pytest.mark.parametrize("residual", ["shift", "zero-preserving-scale"])
 def test_a_residual_model_gives_profiles_a_population_score(truth, tmp_path, residual):
-    frame = score(truth, predict(tmp_path, truth.full, residual=residual), ["energy"])
-    assert set(statuses(frame, "energy")) == {"scored"}
+    frame = score(truth, predict(tmp_path, truth.full, residual=residual), ["energy/pca50"])
+    assert set(statuses(frame, "energy/pca50")) == {"scored"}
 
 
 def test_an_unanswered_request_has_no_value_and_a_reason(truth, tmp_path):
@@ -121,13 +121,13 @@ def test_no_change_is_undefined_on_delta_correlation_even_through_a_float32_file
 def test_fewer_than_20_predicted_cells_are_undefined_and_fewer_true_ones_unscorable(tmp_path):
     truth = simulate(n_conditions=5, n_cells=60)
     few = sp.vstack([truth.control_cells(0, "a")[:19]] * 5, format="csr")
-    frame = score(truth, predict(tmp_path, few, n_cells=19), ["energy"])
-    assert set(statuses(frame, "energy")) == {"undefined"}
+    frame = score(truth, predict(tmp_path, few, n_cells=19), ["energy/pca50"])
+    assert set(statuses(frame, "energy/pca50")) == {"undefined"}
     small = simulate(n_conditions=5, n_cells=39)
     many = sp.vstack([small.control_cells(0, "a")[:40]] * 5, format="csr")
-    frame = score(small, predict(tmp_path, many, n_cells=40), ["energy"])
-    assert set(statuses(frame, "energy")) == {"unscorable"}
-    assert set(statuses(frame, "energy", "@all-cells")) == {"scored"}  # 39 cells, not halved
+    frame = score(small, predict(tmp_path, many, n_cells=40), ["energy/pca50"])
+    assert set(statuses(frame, "energy/pca50")) == {"unscorable"}
+    assert set(statuses(frame, "energy/pca50", "@all-cells")) == {"scored"}  # 39 cells, not halved
 
 
 def test_a_condition_of_one_cell_is_not_scorable_against_halves(tmp_path):
@@ -148,7 +148,7 @@ def test_candidates_are_the_conditions_of_the_same_context(tmp_path):
 
 
 def test_the_duplicate_beats_the_negative_bounds_on_a_strong_signal(bounds):
-    for metric in ("mse", "pearson_delta", "energy", "energy/gene", "de_auprc/zhu"):
+    for metric in ("mse", "pearson_delta", "energy/pca50", "energy/gene", "de_auprc/zhu"):
         shares = bounds[(bounds["bound"] == "technical-duplicate") & (bounds["metric"] == metric)]
         assert shares[shares["variant"] == ""]["bds"].mean() > 0.9
         assert shares[shares["variant"] == "@all-cells"]["bds"].isna().all()
@@ -270,6 +270,6 @@ def test_profiles_without_halves_are_scored_against_the_profile_and_have_negativ
     assert duplicate["bds"].isna().all()
     frame = score(truth, predict(tmp_path, truth.full), ALL)
     np.testing.assert_allclose(values(frame, "mse"), 0, atol=1e-12)
-    for metric in ("energy", "energy/gene", "de_auprc", "de_auprc/zhu"):
+    for metric in ("energy/pca50", "energy/gene", "de_auprc", "de_auprc/zhu"):
         assert set(frame[frame["metric"] == metric]["status"]) == {"not_applicable"}
         assert set(bounds[bounds["metric"] == metric]["status"]) == {"not_applicable"}

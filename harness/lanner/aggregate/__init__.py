@@ -17,9 +17,10 @@ from lanner.aggregate.pooling import Pooled, Scored, pool, unscored
 from lanner.aggregate.resampling import Resampling, resampling_of
 from lanner.aggregate.skill import above_duplicate, informative, skill
 from lanner.aggregate.strata import effect_sizes, seen_singles, stratified
+from lanner.aggregate.worst_of import standings, with_composites
 from lanner.metrics import METRICS, Card
 
-__all__ = ["Scored", "aggregate", "bootstrap_seed", "unscored"]
+__all__ = ["Scored", "aggregate", "bootstrap_seed", "standings", "unscored"]
 
 Array = np.ndarray[Any, Any]
 
@@ -45,11 +46,12 @@ def aggregate(runs: Sequence[Scored], stratify: Collection[str] = ()) -> list[di
     Returns
     -------
     JSON-ready rows in the order of the frames: metric, version, card (sha256), variant, status (scored |
-    unscorable | not_applicable), n, n_answered, n_undefined, n_unanswered, value, answered_only, median,
-    interval ([low, high] or None), interval_method, unit and n_units (what is resampled, and its effective
-    number), sd_seeds, repeats ({n, sd, standard_error} or None), negative and positive ({bound: mean}),
-    skill, skill_interval, skill_reason, drf, informative, bds, bds_lower, n_bds, above_duplicate ({share, n,
-    flag} or None), difference_to_train_mean ({value, interval}), chance, primary_eligible, residual, and, for
+    unscorable | not_applicable), n (conditions), n_answered, n_undefined, n_unanswered, coverage and
+    undefined_share (of n), value, answered_only, median, interval ([low, high] or None), interval_method,
+    unit and n_units (what is resampled, and its effective number), sd_seeds, repeats ({n, sd, standard_error}
+    or None), negative and positive ({bound: mean}), skill, skill_interval, skill_reason, drf, informative,
+    bds, bds_lower, n_bds, above_duplicate ({share, n, flag} or None), difference_to_train_mean ({value,
+    interval}), chance, primary_eligible, residual, component (the metric a composite's row is of), and, for
     ids in ``stratify``, strata ([{by, stratum, n, value, interval, skill, skill_interval}]). Missing numbers
     are None.
     """
@@ -66,7 +68,7 @@ def aggregate(runs: Sequence[Scored], stratify: Collection[str] = ()) -> list[di
                 _stratum(pooled.subset(chosen), seed_text, by, name) for by, name, chosen in cuts
             ]
         rows.append(_plain(row))
-    return rows
+    return with_composites(rows)
 
 
 def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
@@ -87,6 +89,8 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         "n_answered": pooled.n_answered,
         "n_undefined": pooled.n_undefined,
         "n_unanswered": pooled.n_unanswered,
+        "coverage": _share(len(pooled.values) - pooled.n_unanswered, len(pooled.values)),
+        "undefined_share": _share(pooled.n_undefined, len(pooled.values)),
         **_estimate(pooled, card, resampling),
         "answered_only": _mean(pooled.answered_only) if applicable else None,
         "median": np.median(pooled.values) if complete else None,
@@ -100,10 +104,11 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         "above_duplicate": above_duplicate(
             pooled, card, telling=complete and verdict["informative"] == "informative"
         ),
-        "difference_to_train_mean": _difference(pooled, resampling),
+        "difference_to_train_mean": _difference(pooled, card, resampling),
         "chance": _mean(pooled.chance),
         "primary_eligible": len(pooled.values) >= card.min_conditions,
         "residual": pooled.residual if card.requires == "cells" else None,
+        "component": None,
     }
 
 
@@ -130,13 +135,23 @@ def _complete(pooled: Pooled) -> bool:
     return len(pooled.values) > 0 and bool(np.isfinite(pooled.values).all())
 
 
-def _difference(pooled: Pooled, resampling: Resampling) -> dict[str, Any] | None:
-    """Paired difference to the train-mean bound, in units of the metric, on all conditions."""
+def _difference(pooled: Pooled, card: Card, resampling: Resampling) -> dict[str, Any] | None:
+    """Paired difference to the train-mean bound, in units of the metric, on all conditions.
+
+    Of a metric whose best value lies in the middle it is the difference of the distances to it; what
+    describes the truth has none.
+    """
     reference = pooled.negative.get("train-mean")
     if reference is None or not _complete(pooled) or not np.isfinite(reference).all():
         return None
-    apart = pooled.values - reference
+    if card.better == "neither":
+        return None
+    apart = card.sign * (card.merit(pooled.values) - card.merit(reference))
     return {"value": apart.mean(), "interval": interval(apart, resampling).interval}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
 
 
 def _mean(values: Array) -> Any:

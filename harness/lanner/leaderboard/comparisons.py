@@ -8,13 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from lanner.aggregate import bootstrap_seed
+from lanner.aggregate import bootstrap_seed, standings
 from lanner.aggregate.comparing import across_datasets, compare, parts_of, pooled_by_metric
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.digits import rounded
 from lanner.leaderboard.outcomes import Scored, to_pool
 from lanner.leaderboard.verdict import BESIDE
-from lanner.metrics import METRICS
 from lanner.records import sha256_json
 
 
@@ -83,9 +82,8 @@ def _unranked(name: str, pooled: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def _ranks(rows: Mapping[str, Mapping[str, Any]], metric: str) -> dict[str, float]:
-    """1 is best; equal values (at the digits published) share their mean rank."""
-    card = METRICS[metric].card
-    table = pd.Series({name: -card.merit(rounded(row["value"])) for name, row in rows.items()})
+    """1 is best; equal standings (at the digits published) share their mean rank."""
+    table = pd.Series({name: -rounded(value) for name, value in standings(metric, rows).items()}, dtype=float)
     return {str(name): float(rank) for name, rank in table.rank(method="average").sort_index().items()}
 
 

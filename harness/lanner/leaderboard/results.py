@@ -26,7 +26,7 @@ from lanner.records import State, sha256_json
 from lanner.splits import pooled_as
 
 FORMAT = "lanner-leaderboard/1"
-AGGREGATION_VERSION = 2
+AGGREGATION_VERSION = 3
 """Raised when unchanged per-condition scores would aggregate to other numbers."""
 
 

@@ -99,15 +99,16 @@ def place(summary: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def cell(score: Mapping[str, Any]) -> str:
-    """One score as text: ``skill [low, high] (value)``."""
+    """One score as text: ``skill [low, high] (value)``; of a composite, ``(value component)``."""
     if score["value"] is None:
         return "-"
     flag = "" if score["informative"] == "informative" else "*"
+    value = number(score["value"])
+    if score.get("component"):  # which of its components a composite's number is of
+        value += f" {score['component'].rpartition('/')[2]}"
     if score["n_answered"] == 0:
-        return f"undefined ({number(score['value'])}){flag}"
-    if score["skill"] is None:
-        return f"({number(score['value'])}){flag}"
-    return f"{skill(score)} ({number(score['value'])}){flag}"
+        return f"undefined ({value}){flag}"
+    return f"({value}){flag}" if score["skill"] is None else f"{skill(score)} ({value}){flag}"
 
 
 def skill(score: Mapping[str, Any]) -> str:
@@ -222,5 +223,6 @@ def _bounds(summary: Mapping[str, Any], shown: Sequence[str], kind: str) -> list
 
 
 def _bound(score: Mapping[str, Any], kind: str, bound: str) -> str:
-    value = score[kind].get(bound)
+    # Methods' rows of a composite are of different components, which no one value of a bound can stand for.
+    value = None if score.get("component") else score[kind].get(bound)
     return "-" if value is None else f"({number(value)})"

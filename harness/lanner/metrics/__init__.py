@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -39,6 +39,7 @@ __all__ = [
     "Metric",
     "Statistics",
     "Values",
+    "components",
     "metric",
 ]
 
@@ -56,8 +57,10 @@ class Card:
     ``requires`` is what a prediction must give, ``requires_truth`` what the dataset must have. ``chance`` is
     a number, None (no chance value exists) or the name of a per-condition quantity the function returns.
     ``better`` is higher, lower, nearest (to ``best``) or neither (information about the truth).
-    ``min_cells`` counts cells of a truth part; ``min_conditions`` are needed for a place among primary
-    metrics. ``labels`` names the rule of ``LABELS`` that decides which genes are positives.
+    ``worst_of`` names the metrics a composite is made of: its row in an aggregate is that of the one with the
+    worse skill, and it has no value of its own in a condition. ``min_cells`` counts cells of a truth part;
+    ``min_conditions`` are needed for a place among primary metrics. ``labels`` names the rule of ``LABELS``
+    that decides which genes are positives.
     """
 
     id: str
@@ -85,6 +88,7 @@ class Card:
     min_positives: int
     tolerance: float
     citation: str
+    worst_of: tuple[str, ...]
 
     @cached_property
     def sha256(self) -> str:
@@ -116,8 +120,8 @@ class Comparison:
     ``(B, n_genes)``: the condition's own targets, all False in an unmasked variant. ``labels`` is bool
     ``(B, n_genes)`` where the card names a rule; ``n_cells`` ``(B,)`` counts the cells behind each truth
     row. ``population`` holds cells and draws for metrics that require cells, ``statistics`` what few ask
-    for, and ``train_candidates``, in retrieval, the train centroids of the context and their targets, both
-    ``(T, n_genes)``.
+    for, ``genes`` the names of the columns, and ``train_candidates``, in retrieval, the train centroids of
+    the context and their targets, both ``(T, n_genes)``.
     """
 
     predicted: Tensor
@@ -131,6 +135,7 @@ class Comparison:
     population: Population | None = None
     statistics: Statistics | None = None
     train_candidates: Callable[[], tuple[Tensor, Tensor]] | None = None
+    genes: tuple[str, ...] = ()
 
 
 class Statistics(Protocol):
@@ -153,6 +158,12 @@ class Statistics(Protocol):
 
         ``(1, n_genes)`` and ``(B, n_genes)``, the latter NaN for profiles; None where a single is missing.
         """
+
+    def context_scores(self, *, masked: bool) -> tuple[Tensor, int]:
+        """PCA scores ``(K, D)`` of staged control means of all requested contexts, and the own one's row."""
+
+    def pca_components(self) -> Tensor | None:
+        """Orthonormal components ``(D, n_genes)`` of the PCA fitted on train cells; None for profiles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +242,7 @@ def metric(
     min_conditions: int = 1,
     min_positives: int = 0,
     tolerance: float = 0.0,
+    worst_of: tuple[str, ...] = (),
 ) -> Callable[[Callable[[Comparison], Values]], Metric]:
     """Register a function under ``id``; the first line of its docstring becomes the card's summary."""
     fields: Mapping[str, Any] = dict(locals())
@@ -240,6 +252,15 @@ def metric(
         return METRICS.add(id, Metric(card=Card(summary=summary, **fields), function=function))
 
     return register
+
+
+def components(names: Sequence[str]) -> tuple[str, ...]:
+    """The metrics that are computed for ``names``: composites replaced by what they are made of, none twice.
+
+    Raises ConfigurationError for an id nobody registered.
+    """
+    parts = (METRICS[name].card.worst_of or (name,) for name in names)
+    return tuple(dict.fromkeys(name for group in parts for name in group))
 
 
 import_all(sys.modules[__name__])

@@ -41,12 +41,15 @@ class Calls(NamedTuple):
     predicted: Tensor
 
 
-def _add_overlap(k: int) -> Metric:
-    """Register the overlap of the k largest called changes."""
+def _add_overlap(k: int | None) -> Metric:
+    """Register the overlap of the k largest called changes, or of as many as are truly called."""
+    first = f"{k} most changed" if k else "truly called"
+    size_of = f"min({k}, number truly called)" if k else "the number truly called"
 
     def overlap(comparison: Comparison) -> Values:
         calls = _calls(comparison)
-        size = calls.true.sum(dim=-1, keepdim=True).clamp_max(k)
+        size = calls.true.sum(dim=-1, keepdim=True)
+        size = size.clamp_max(k) if k else size
         true = listed(calls.true_change.abs(), calls.true, size)
         predicted = listed(calls.change.abs(), calls.predicted, size)
         answer = _values(comparison, (true * predicted).sum(dim=-1) / size.squeeze(-1))
@@ -59,14 +62,14 @@ def _add_overlap(k: int) -> Metric:
             chance=chance,
         )
 
-    overlap.__doc__ = f"""Share of the {k} most changed genes of true cells that predicted cells list too.
+    overlap.__doc__ = f"""Share of the {first} genes of true cells that predicted cells list too.
 
-    Called genes by |change|, the first K = min({k}, number truly called) of either side: |common| / K.
-    Nothing called is 0 (cell-eval's overlap_at_{k}, with ranks by change of the mean instead of fold change).
+    Called genes by |change|, the first K = {size_of} of either side: |common| / K. Nothing called is 0
+    (cell-eval's overlap_at_{k or "N"}, with ranks by change of the mean instead of fold change).
     """
     return metric(
-        id=f"de_overlap/k{k}",
-        title=f"DE overlap (top {k})",
+        id=f"de_overlap/k{k}" if k else "de_overlap/all",
+        title=f"DE overlap (top {k})" if k else "DE overlap",
         space="genes called changed",
         better="higher",
         best=1.0,
@@ -78,7 +81,7 @@ def _add_overlap(k: int) -> Metric:
     )(overlap)
 
 
-for _k in TOP:
+for _k in (*TOP, None):
     _add_overlap(_k)
 
 

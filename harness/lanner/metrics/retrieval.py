@@ -39,6 +39,11 @@ def pds_cosine(comparison: Comparison) -> Values:
     Distances of :math:`p_i - m` to every :math:`t_j - m`. Whether candidate j is nearer than the own truth
     i is decided on the genes that are targets of neither, for both distances.
     """
+    return discrimination(comparison)
+
+
+def discrimination(comparison: Comparison) -> Values:
+    """Rank of the own truth by cosine of changes from the train mean."""
     mean, keep = comparison.train_reference, (~comparison.masked).double()
     predicted = _change(comparison.predicted, mean)
     truth = _change(comparison.truth, mean)

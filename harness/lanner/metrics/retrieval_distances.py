@@ -40,7 +40,7 @@ def pds_l1(comparison: Comparison) -> Values:
     Distances of p_i to every t_j, each rival judged on the genes that are targets of neither. A change
     predicted too small is punished, one too large hardly (arXiv 2511.16954): see pds_cosine.
     """
-    return _rank(comparison, manhattan, *_requested(comparison))
+    return ranked_by(comparison, manhattan)
 
 
 @metric(
@@ -56,7 +56,7 @@ def pds_l2(comparison: Comparison) -> Values:
 
     As pds_l1 with Euclidean distance.
     """
-    return _rank(comparison, euclidean, *_requested(comparison))
+    return ranked_by(comparison, euclidean)
 
 
 @metric(
@@ -89,6 +89,11 @@ def centroid_accuracy(comparison: Comparison) -> Values:
         torch.cat([candidate, candidate.new_ones(len(seen))]),
         torch.cat([keep, (~(targets & comparison.masked.any())).double()]),
     )
+
+
+def ranked_by(comparison: Comparison, distances: Any) -> Values:
+    """Rank of the own truth among the requested ones, by ``manhattan`` or ``euclidean``."""
+    return _rank(comparison, distances, *_requested(comparison))
 
 
 def _requested(comparison: Comparison) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,7 +15,7 @@ import torch
 
 from lanner.bounds import BOUNDS, SealedTruth
 from lanner.matrix import Matrix
-from lanner.metrics import METRICS
+from lanner.metrics import METRICS, components
 from lanner.scoring.engine import evaluate
 from lanner.scoring.sources import Submitted
 from lanner.scoring.tables import VARIANTS, bounds_frame, scores_frame
@@ -54,7 +54,7 @@ def score(
     prediction
         Checked prediction for the truth's requests.
     metrics
-        Metric ids.
+        Metric ids; a composite stands for its components, whose rows ``lanner.aggregate`` joins.
     device
         Torch device; the numbers agree with the CPU's within each card's tolerance.
 
@@ -76,7 +76,7 @@ def score(
         residual=prediction.residual,
         answered=answered,
     )
-    tables = evaluate(truth, {"": source}, [METRICS[name] for name in metrics], device)
+    tables = evaluate(truth, {"": source}, [METRICS[name] for name in components(metrics)], device)
     return scores_frame(truth, tables, answered)
 
 
@@ -89,5 +89,5 @@ def score_bounds(truth: SealedTruth, metrics: Sequence[str], *, device: str = "c
     share of truth parts in which the bound beats every negative one (NaN elsewhere).
     """
     sources = {name: BOUNDS[name] for name in BOUNDS}
-    tables = evaluate(truth, sources, [METRICS[name] for name in metrics], device)
+    tables = evaluate(truth, sources, [METRICS[name] for name in components(metrics)], device)
     return bounds_frame(truth, tables)

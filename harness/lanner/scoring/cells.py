@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from lanner.metrics.de_labels import mann_whitney
+from lanner.metrics.de_labels import mann_whitney, welch
 from lanner.moments import group_moments
 from lanner.scoring.marginals import wasserstein
 
@@ -114,18 +114,23 @@ class CellSet:
 
         return self._remembered(("wasserstein", other, *map(_digest, draws)), compute)[0]
 
-    def tests(self, draws: Tensor, controls: sp.csr_matrix, part: str) -> tuple[Tensor, Tensor]:
-        """Change of the mean and Mann-Whitney p of drawn cells against controls, ``(B, n_genes)``."""
+    def tests(
+        self, draws: Tensor, controls: sp.csr_matrix, part: str, *, test: str = "mann-whitney"
+    ) -> tuple[Tensor, Tensor]:
+        """Change of the mean and p of drawn cells against controls, ``(B, n_genes)``."""
         members = draws.cpu().numpy() > 0
 
         def compute() -> tuple[Tensor, ...]:
             cells = sp.csr_matrix(self.cells, dtype=np.float32)
-            _, p = mann_whitney(cells, members, controls)
-            everyone = np.ones((1, controls.shape[0]), dtype=bool)
-            change = group_moments(cells, members)[1] - group_moments(controls, everyone)[1]
-            return tuple(torch.as_tensor(array, device=self.device) for array in (change, p))
+            if test == "welch":
+                found = welch(cells, members, controls)
+            else:
+                everyone = np.ones((1, controls.shape[0]), dtype=bool)
+                change = group_moments(cells, members)[1] - group_moments(controls, everyone)[1]
+                found = change, mann_whitney(cells, members, controls)[1]
+            return tuple(torch.as_tensor(array, device=self.device) for array in found)
 
-        change, p = self._remembered(("tests", part, _digest(members)), compute)
+        change, p = self._remembered(("tests", test, part, _digest(members)), compute)
         return change, p
 
     def _remembered(

@@ -47,4 +47,5 @@ def compare(
         population=population,
         statistics=statistics,
         train_candidates=train_candidates,
+        genes=truth.genes,
     )

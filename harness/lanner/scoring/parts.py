@@ -31,6 +31,7 @@ class ConditionParts:
         self.truth = truth
         self.i = i
         self._orders: dict[tuple[str, int], Array] = {}
+        self._control_sets: dict[str, CellSet] = {}
         self.cells: sp.csr_matrix = truth.cells(i)
         self.n_parts = 2 * truth.halvings or 1
         n = self.cells.shape[0]
@@ -92,6 +93,7 @@ class ConditionParts:
             truth_size=torch.as_tensor(largest, device=device),
             masked=masked,
             controls=lambda: self._controls,
+            drawn_controls=lambda: self._drawn_controls(size, scope, device),
         )
 
     @cached_property
@@ -101,6 +103,17 @@ class ConditionParts:
         a, b = self.truth.control_cells(k, "a"), self.truth.control_cells(k, "b")
         n = min(a.shape[0], b.shape[0])
         return a[:n], b[:n]
+
+    def _drawn_controls(self, size: Array, scope: str, device: str) -> tuple[CellSet, torch.Tensor]:
+        """Sealed controls as cells, kept for all sources, and draws of ``size`` of them."""
+        if device not in self._control_sets:
+            k = int(self.truth.context_of[self.i])
+            cells, targets = self.truth.control_cells(k, "b"), np.flatnonzero(self.truth.targets[self.i])
+            self._control_sets[device] = CellSet(cells, targets, self.truth.pca, device)
+        controls = self._control_sets[device]
+        allowed = np.ones((len(size), controls.n_cells), dtype=bool)
+        draws = self._draw(allowed, size, f"controls/{scope}")
+        return controls, torch.as_tensor(draws, device=device)
 
     def _draw(self, allowed: Array, size: Array, purpose: str) -> Array:
         """Float64 ``(B, n)``: 1 for the first ``size`` allowed cells of a seeded order.

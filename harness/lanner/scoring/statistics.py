@@ -28,6 +28,27 @@ class ConditionStatistics:
         """The statistics of some parts, as a comparison holds them."""
         return RowStatistics(self, rows, device)
 
+    @property
+    def context(self) -> int:
+        """Row of the condition's context among those of the requests."""
+        return self._k
+
+    def context_scores(self, *, masked: bool) -> Array:
+        """PCA scores of the staged control means of all requested contexts, ``(K, D)``."""
+        if self._truth.pca is None:
+            raise ValueError("a PCA-space metric needs Truth.pca, which profile datasets do not have")
+        mean, axes = self._truth.pca
+        change = self._truth.control_a - mean
+        if masked:
+            change = np.where(self._truth.targets[self._parts.i], 0.0, change)
+        scores: Array = change @ axes.T
+        return scores
+
+    @property
+    def pca(self) -> tuple[Array, Array] | None:
+        """Mean and components fitted on train cells."""
+        return self._truth.pca
+
     @cached_property
     def t_of_change(self) -> Array:
         """|t| of each part against the sealed controls."""
@@ -96,6 +117,15 @@ class RowStatistics:
         """``(1, n_genes)`` and ``(B, n_genes)``."""
         known = self.of.additive
         return None if known is None else (self._tensor(known[0]), self._tensor(known[1][self.chosen]))
+
+    def context_scores(self, *, masked: bool) -> tuple[Tensor, int]:
+        """``(K, D)`` and the context's row; own targets at the PCA's mean where masked."""
+        return self._tensor(self.of.context_scores(masked=masked)), self.of.context
+
+    def pca_components(self) -> Tensor | None:
+        """``(D, n_genes)``."""
+        pca = self.of.pca
+        return None if pca is None else self._tensor(pca[1])
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array), device=self.device)

@@ -15,7 +15,7 @@ PERTURBATION_RESPONSE = add_task(
         prediction="expression",
         primary=PRIMARY,
         # The references and spaces that decide how a primary number is to be read.
-        metrics=(*PRIMARY, "pearson_delta/train-mean", "energy/gene"),
+        metrics=(*PRIMARY, "pearson_delta/train-mean", "energy/pca50", "energy/gene", "pca_residual_norm"),
         splits=("unseen-perturbation", "unseen-combination", "unseen-context"),
         bounds=(
             "no-change",
