@@ -8,10 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lanner.errors import ErrorClass, ImageBuildError, InfrastructureError, PredictionError
+from lanner.errors import (
+    ErrorClass,
+    ImageBuildError,
+    ImageRefusedError,
+    InfrastructureError,
+    PredictionError,
+)
 from lanner.intake import collect
 from lanner.methods import Method, load
-from lanner.runners.docker import DockerRunner
+from lanner.records import Limits
+from lanner.runners.docker import DockerRunner, remove_image
 from running import Run
 
 pytestmark = pytest.mark.docker
@@ -151,6 +158,20 @@ def test_a_step_that_fails_is_the_method_s_and_shows_the_log(probe: Method, tmp_
     with pytest.raises(ImageBuildError, match=r"step .*RUN echo before") as caught:
         DockerRunner().prepare(variant(probe, tmp_path, dockerfile))
     assert "reason" in caught.value.log_tail
+
+
+@pytest.mark.parametrize("last_line", ["", "USER root", "USER 0:0"])
+def test_an_image_that_would_run_as_root_is_refused_before_anything_runs(
+    last_line: str, probe: Method, tmp_path: Path
+) -> None:
+    method = variant(probe, tmp_path, f"FROM python:3.11-slim-bookworm\n{last_line}\n")
+    with pytest.raises(ImageRefusedError, match=r"runs as root.*add `USER 10001`"):
+        DockerRunner().prepare(method)
+    pinned = replace(probe, document={**probe.document, "image": method.tag}, identity="image:root")
+    folders = {name: tmp_path / name for name in ("input_dir", "output_dir", "log_dir")}
+    with pytest.raises(ImageRefusedError, match="build one with `FROM"):
+        DockerRunner().run(pinned, **folders, environment={}, limits=Limits(), labels={})
+    remove_image(method.tag)
 
 
 def test_a_base_image_that_cannot_be_had_is_the_platform_s(probe: Method, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from lanner.runners.images import (
     has_image,
     pinned,
     platform_errors,
+    refuse_root,
     remove_image,
 )
 from lanner.runners.outcome import Ending, classify, last_line
@@ -122,9 +123,12 @@ def _is_podman(client: docker.DockerClient) -> bool:
 def remove_containers(label: str = SANDBOX_LABEL) -> int:
     """Remove every container with ``label`` (``name`` or ``name=value``), running or not; return how many."""
     with platform_errors():
-        found = docker.from_env().containers.list(all=True, filters={"label": label})
+        # ignore_removed: of another harness's containers, one may go between the listing and the look.
+        client = docker.from_env()
+        found = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
         for container in found:
-            container.remove(force=True, v=True)
+            with suppress(NotFound):
+                container.remove(force=True, v=True)
     return len(found)
 
 
@@ -152,11 +156,12 @@ class DockerRunner:
     def prepare(self, method: Method) -> Mapping[str, Any]:
         """Build ``method.tag`` unless it exists, or pull the pinned image; returns provenance.
 
-        Raises ImageBuildError with the build's last 20 lines, InfrastructureError (PULL_ERROR) when an
-        image cannot be had, InfrastructureError when no Engine answers.
+        Raises ImageBuildError with the build's last 20 lines, ImageRefusedError for an image that runs as
+        root, InfrastructureError (PULL_ERROR) when an image cannot be had, or when no Engine answers.
         """
         with platform_errors():
             image = pinned(self._client, method.image) if method.image else built(self._client, method)
+            refuse_root(method, (image.attrs["Config"] or {}).get("User") or "")
             return self._provenance(method, image)
 
     def run(
@@ -177,6 +182,7 @@ class DockerRunner:
         with platform_errors():
             image = self._client.images.get(method.image or method.tag)
             config = image.attrs["Config"] or {}
+            refuse_root(method, config.get("User") or "")
             declared = config.get("WorkingDir") or ""
             options = container_options(
                 limits,

@@ -23,11 +23,11 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image
 from requests.exceptions import RequestException
 
-from lanner.errors import ErrorClass, ImageBuildError, InfrastructureError
+from lanner.errors import ErrorClass, ImageBuildError, ImageRefusedError, InfrastructureError
 from lanner.methods import Method, folder_files
 from lanner.records import printable
 
-TAIL_LINES = 20
+TAIL_LINES, LINE_LENGTH = 20, 1000
 BUILD_TIMEOUT_S = 3600
 STEP = re.compile(
     r"step \d+/\d+ ?: (.*)", re.IGNORECASE
@@ -118,6 +118,28 @@ def built(client: docker.DockerClient, method: Method) -> Image:
         return client.images.get(method.tag)
 
 
+def refuse_root(method: Method, user: str) -> None:
+    """ImageRefusedError where an image's own USER (``Config.User``) is root, so that its author learns of it.
+
+    A run is never uid 0 whatever the image says. But a program written to run as root fails under another
+    user, often far from the reason; this says the reason first. A name is believed: images have no root
+    by another name but on purpose, and it would gain nothing.
+    """
+    name = user.strip().partition(":")[0]
+    if name not in ("", "root") and name.strip("0+-"):
+        return
+    stated = f"its USER is {printable(user.strip())[:40]}" if name else "it states no USER"
+    fix = (
+        f"build one with `FROM {printable(method.image)}` and `USER 10001`, and name that instead"
+        if method.image
+        else "add `USER 10001` to the end of its Dockerfile"
+    )
+    raise ImageRefusedError(
+        f"the image {method.image or method.tag} of {method.name} runs as root ({stated}), which no method "
+        f"may: {fix}"
+    )
+
+
 def has_image(reference: str) -> bool:
     """Whether the engine holds the image, so that nothing would be pulled."""
     with platform_errors():
@@ -189,7 +211,7 @@ def build_events(method: Method, events: Iterator[Mapping[str, Any]]) -> None:
     for event in events:
         for line in str(event.get("stream") or event.get("error") or "").splitlines():
             if line.strip():
-                tail.append(printable(line.rstrip(), keep="\t"))
+                tail.append(printable(line.rstrip()[:LINE_LENGTH], keep="\t"))
             if found := STEP.match(line):
                 step = found[1]
         if "error" in event:

@@ -42,6 +42,7 @@ class Policy:
 POLICIES: Mapping[ErrorClass, Policy] = {
     ErrorClass.PULL_ERROR: Policy("the image could not be pulled", Retry.NEXT_BUILD),
     ErrorClass.BUILD_ERROR: Policy("the image could not be built", Retry.NEXT_BUILD),
+    ErrorClass.IMAGE_REFUSED: Policy("the image runs as root; let its USER be another", Retry.ON_REQUEST),
     ErrorClass.PLATFORM_ERROR: Policy(
         "the container platform failed; the method is not at fault", Retry.NEXT_BUILD
     ),
