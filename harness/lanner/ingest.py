@@ -23,6 +23,7 @@ import numpy as np
 from lanner.errors import InfrastructureError, PredictionError
 from lanner.h5ad.checked import Expectation
 from lanner.matrix import Matrix
+from lanner.owner import token
 from lanner.records import printable
 
 __all__ = ["Expectation", "IngestResult", "ingest"]
@@ -66,7 +67,7 @@ def ingest(file: Path, *, rows: Expectation, destination: Path, timeout_s: float
         raise PredictionError("missing", f"there is no file {printable(str(file))}; check the path")
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(
-        tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".partial", dir=destination.parent)
+        tempfile.mkdtemp(prefix=f".{destination.name}.{token()}.", suffix=".partial", dir=destination.parent)
     )
     try:
         (partial / "expectation.json").write_text(json.dumps(rows.to_json()), encoding="utf-8")

@@ -28,6 +28,7 @@ from lanner.errors import (
 )
 from lanner.ingest import Expectation, ingest
 from lanner.intake import remove_folder, take_file
+from lanner.owner import token
 from lanner.records import Limits, Outcome, Split, State, sha256_json
 from lanner.runners import RUNNERS, Runner
 from lanner.store import RunFolder, Status, write_json
@@ -232,7 +233,11 @@ def _attempt(
             log_dir=attempt,
             environment=contract_environment(keyed["seed"], limits),
             limits=limits,
-            labels={"lanner.run": spec["key"], "lanner.attempt": attempt.name},
+            labels={
+                "lanner.run": spec["key"],
+                "lanner.attempt": attempt.name,
+                "lanner.folder": str(attempt.resolve()),
+            },
         )
         write_json(attempt / "resources.json", {**outcome.usage, **provenance, **outcome.provenance})
         if outcome.error_class is not None:
@@ -256,7 +261,9 @@ def _validated(
     target = attempt / "prediction.h5ad"
     try:
         digest = take_file(output_dir, "prediction.h5ad", target, max_bytes=limits.output_mb << 20)
-        with tempfile.TemporaryDirectory(prefix="check-", dir=scratch(attempt.parent)) as temporary:
+        with tempfile.TemporaryDirectory(
+            prefix=f"check.{token()}.", dir=scratch(attempt.parent)
+        ) as temporary:
             result = ingest(target, rows=expectation(staged), destination=Path(temporary) / "canonical")
     except PredictionError as error:
         target.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ import numpy as np
 from lanner import schemas
 from lanner.errors import InfrastructureError
 from lanner.matrix import Matrix
+from lanner.owner import token
 from lanner.records import COMBINATION, CONTROL, Limits, Request, Split, sha256_json
 from lanner.store import disk_error, read_json, write_bytes, write_json
 from lanner.tasks import Task
@@ -72,7 +73,7 @@ def stage_shared(dataset: Dataset, split: Split, task: Task, truth: Truth, home:
     if staged is not None:
         return staged
     folder = shared_folder(home, split, task)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = folder.with_name(f".{folder.name}.{token()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)

@@ -89,9 +89,17 @@ def test_volumes_of_the_image_are_masked_but_not_the_contract_s_own_folders() ->
 def test_gpus_are_requested_only_when_asked_for() -> None:
     assert "device_requests" not in options()
     assert options()["environment"]["NVIDIA_VISIBLE_DEVICES"] == "void"
-    granted = options(replace(LIMITS, gpus=1))
-    assert granted["device_requests"][0]["Count"] == 1
+    granted = options(replace(LIMITS, gpus=2), devices=("GPU-a", "GPU-c"))
+    assert granted["device_requests"] == [
+        {"Driver": "", "DeviceIDs": ["GPU-a", "GPU-c"], "Capabilities": [["gpu"]]}
+    ]
     assert "NVIDIA_VISIBLE_DEVICES" not in granted["environment"]
+
+
+@pytest.mark.parametrize("devices", [(), ("GPU-a", "GPU-b")])
+def test_a_run_is_given_just_the_devices_that_were_leased_for_it(devices: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"devices leased for a run that is granted 1"):
+        options(replace(LIMITS, gpus=1), devices=devices)
 
 
 def test_nothing_of_the_host_s_environment_passes(monkeypatch: pytest.MonkeyPatch) -> None:

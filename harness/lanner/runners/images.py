@@ -1,7 +1,4 @@
-"""The engine's images: build a method's folder once, or pull what it names by digest; list and remove them.
-
-The way to the engine is here as well: Docker, or podman through the same SDK, as DOCKER_HOST says.
-"""
+"""The engine's images: a method's folder is built once, or what it names by digest pulled."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image
-from requests.exceptions import RequestException
 
 from lanner.errors import ErrorClass, ImageBuildError, ImageRefusedError, InfrastructureError
 from lanner.methods import Method, folder_files
 from lanner.records import printable
+from lanner.runners.engine import explain, platform_errors
 
 TAIL_LINES, LINE_LENGTH = 20, 1000
 BUILD_TIMEOUT_S = 3600
@@ -33,46 +30,6 @@ STEP = re.compile(
     r"step \d+/\d+ ?: (.*)", re.IGNORECASE
 )  # "Step 1/2 : FROM" of Docker, "STEP 1/2: " of podman
 METHOD_LABEL = "lanner.method"
-
-START_DOCKER = (
-    "start it (`sudo systemctl start docker`, Docker Desktop, or `podman system service --time=0` with "
-    "DOCKER_HOST set), or use `--runner process` for the bundled methods"
-)
-
-
-def connect(timeout_s: int = 60) -> docker.DockerClient:
-    """A client of the engine that answers; InfrastructureError when none does."""
-    with platform_errors():
-        client = docker.from_env(timeout=timeout_s)
-        client.ping()
-        return client
-
-
-@contextmanager
-def platform_errors() -> Iterator[None]:
-    """Turn what the SDK raises when the engine is at fault into one sentence."""
-    try:
-        yield
-    except ImageNotFound as error:
-        raise InfrastructureError(
-            f"an image is not on this machine: {explain(error)}; build it with `lanner method build`",
-            ErrorClass.PULL_ERROR,
-        ) from None
-    except APIError as error:
-        full = "no space left" in str(error)
-        raise InfrastructureError(
-            f"the container engine refused: {explain(error)}",
-            ErrorClass.DISK_FULL if full else ErrorClass.PLATFORM_ERROR,
-        ) from None
-    except (DockerException, RequestException) as error:
-        raise InfrastructureError(
-            f"no Docker Engine answers ({printable(str(error))[:160]}); {START_DOCKER}"
-        ) from None
-
-
-def explain(error: APIError) -> str:
-    """The engine's own words, printable and short."""
-    return printable(str(error.explanation or error))[:300]
 
 
 def pinned(client: docker.DockerClient, reference: str) -> Image:

@@ -62,14 +62,18 @@ def container_options(
     working_dir: str = METHOD_DIR,
     volumes: Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
+    devices: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Keyword arguments of the SDK's ``containers.create`` for one run.
 
     ``volumes`` are the image's own VOLUME paths, which would be writable in spite of the read-only root.
-    Raises ValueError for uid 0.
+    ``devices`` are the ids of the GPUs leased for the run, as many as ``limits`` grant. Raises ValueError
+    for uid 0 and for another number of devices.
     """
     if user[0] == 0:
         raise ValueError("containers never run as uid 0")
+    if len(devices) != limits.gpus:
+        raise ValueError(f"{len(devices)} devices leased for a run that is granted {limits.gpus}")
     memory = limits.memory_mb << 20
     options: dict[str, Any] = {
         **isolation(limits),
@@ -90,8 +94,8 @@ def container_options(
     for volume in volumes:
         if volume not in ("/input", "/output", "/tmp"):
             options["tmpfs"][volume] = "rw,noexec,nosuid,nodev,size=1m"
-    if limits.gpus > 0:
-        options["device_requests"] = [{"Driver": "", "Count": limits.gpus, "Capabilities": [["gpu"]]}]
+    if devices:
+        options["device_requests"] = [{"Driver": "", "DeviceIDs": list(devices), "Capabilities": [["gpu"]]}]
     return options
 
 
