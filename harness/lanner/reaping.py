@@ -7,7 +7,9 @@ temporary file whose name is of a process of this boot that has ended.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,9 +43,11 @@ def remove_containers_of(run: Path) -> None:
 
 
 def abandoned(home: Path) -> Iterator[Path]:
-    """Partial files, and temporary folders of runs, whose process has ended."""
+    """Partial files, and temporary folders of runs and of plain processes, whose process has ended."""
     yield from (path for path in home.rglob(".*.partial") if is_abandoned(path.name))
     yield from (path for path in home.glob("runs/*/*/*/*/tmp/*") if is_abandoned(path.name))
+    scratch = Path(tempfile.gettempdir()).glob("lanner-process.*")
+    yield from (path for path in scratch if is_abandoned(path.name) and path.lstat().st_uid == os.geteuid())
 
 
 def sweep(home: Path) -> int:

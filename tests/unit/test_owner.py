@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,16 @@ def home(tmp_path: Path) -> Path:
         (tmp_path / "staged" / f".input.{name}.partial").mkdir(parents=True)
     (run / "run.json").write_text("{}")
     return tmp_path
+
+
+def test_the_folder_a_plain_process_ran_in_is_swept_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in (dead_token(), owner.token()):
+        (tmp_path / f"lanner-process.{name}.abc" / "home").mkdir(parents=True)
+    assert reaping.sweep(tmp_path / "home") == 1
+    assert [owner.token() in path.name for path in tmp_path.iterdir()] == [True]
 
 
 def temporary(home: Path) -> list[str]:
