@@ -31,6 +31,7 @@ from lanner.intake import remove_folder, take_file
 from lanner.owner import token
 from lanner.records import Limits, Outcome, Split, State, sha256_json
 from lanner.runners import RUNNERS, Runner
+from lanner.runners.outcome import published
 from lanner.store import RunFolder, Status, write_json
 from lanner.tasks import TASKS, Task
 
@@ -74,11 +75,12 @@ def plan(
     runner: str,
     reveal: str = "none",
     trust_process: bool = False,
+    hidden: bool = False,
 ) -> Plan:
     """Name a run. Its key hashes everything that can change its result (design.md, "Runs").
 
     ``trust_process`` counts where the process runner would else refuse the method: a refusal and a run
-    are two results.
+    are two results. ``hidden``: of what the method prints, nothing goes into the record.
     """
     trusted = (
         trust_process and runner == "process" and RUNNERS["process"](trust=True).prepare(method)["trusted"]
@@ -116,6 +118,7 @@ def plan(
         "task": task.id,
         "split": split.to_json(),
         "method": {"name": method.name, "source": str(method.folder or method.identity)},
+        **({"hidden": True} if hidden else {}),
     }
     return Plan(folder=folder, spec=spec)
 
@@ -148,7 +151,10 @@ def execute(
 
 def finish(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """Write the terminal status of an attempt and make it the run's record."""
-    keyed = spec["keyed"]
+    keyed, hidden = spec["keyed"], bool(spec.get("hidden"))
+    record = published(record, hidden=hidden)
+    if hidden:
+        attempt.chmod(0o700)  # its logs as well
     document = {
         "format": "lanner-run/1",
         "key": spec["key"],

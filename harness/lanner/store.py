@@ -172,6 +172,18 @@ def find_run(home: Path, name: str) -> tuple[Path, dict[str, Any]]:
     raise ConfigurationError(f"no run starts with {name!r} in {home / 'runs'}; `lanner status` lists them")
 
 
+def hide(home: Path, split_sha256: str) -> None:
+    """Remember that a split's data are nobody's but the maintainer's; ``is_hidden`` tells."""
+    path = home / "splits" / f"{split_sha256}.hidden"
+    if not path.is_file():
+        write_bytes(path, b"")
+
+
+def is_hidden(home: Path, split_sha256: str) -> bool:
+    """Whether a leaderboard of this LANNER_HOME calls the split hidden."""
+    return (home / "splits" / f"{split_sha256}.hidden").is_file()
+
+
 class Status:
     """An attempt's status.json: claimed once with O_EXCL, then rewritten atomically at each transition."""
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from lanner.errors import ErrorClass
 from lanner.records import printable
@@ -71,6 +72,17 @@ POLICIES: Mapping[ErrorClass, Policy] = {
 """One fixed sentence and one retry policy per class; ``store.RETRIED`` is its NEXT_BUILD part."""
 
 SENTENCES: Mapping[ErrorClass, str] = {name: policy.sentence for name, policy in POLICIES.items()}
+
+
+def published(record: Mapping[str, Any], *, hidden: bool) -> Mapping[str, Any]:
+    """A run's record as others may see it.
+
+    On a hidden split that is the class's fixed sentence: a method that prints its input, or names its
+    failure after it, or ends with it as an exit code, would else publish it.
+    """
+    if not hidden or record.get("error_class") is None:
+        return record
+    return {**record, "message": SENTENCES[ErrorClass(record["error_class"])]}
 
 
 @dataclass(frozen=True, kw_only=True)
