@@ -71,7 +71,7 @@ class Finding:
 def examine(settings: Settings, *, quick: bool = False) -> Iterator[Finding]:
     """Every finding, as it is made; ``quick`` starts no container."""
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        _versions, _home, _disk, _memory, _cgroup, _landlock, _gpu, _mirror, _registries,
+        _versions, _home, _disk, _memory, _cgroup, _reader, _gpu, _mirror, _registries,
     )  # fmt: skip
     for check in checks:
         yield check(settings)
@@ -122,14 +122,18 @@ def _cgroup(settings: Settings) -> Finding:
     return Finding("cgroups", "warning", "none to be read", fix)
 
 
-def _landlock(settings: Settings) -> Finding:
-    from lanner.ingest_child import landlock_abi
+def _reader(settings: Settings) -> Finding:
+    """What would hold whoever reads a prediction here: tried, on a file that a method could have written."""
+    from lanner import ingest
 
-    abi = landlock_abi()
-    if abi == 0:
-        fix = "use Linux 5.13 or newer; until then predictions are checked in a child with limits only"
-        return Finding("landlock", "warning", "not available", fix)
-    return Finding("landlock", "ok", f"ABI {abi}")
+    try:
+        held = ingest.confinement()
+    except LannerError as error:
+        return Finding("reader", "error", "nothing would hold whoever reads a prediction", str(error))
+    if held.startswith("rlimits only"):
+        fix = f"unset {ingest.UNCONFINED_VARIABLE}, on a machine with Landlock or user namespaces"
+        return Finding("reader", "warning", f"{held}: a hostile prediction could read your files", fix)
+    return Finding("reader", "ok", held)
 
 
 def _gpu(settings: Settings) -> Finding:

@@ -32,7 +32,7 @@ from lanner.owner import token
 from lanner.records import Limits, Outcome, Split, State, sha256_json
 from lanner.runners import RUNNERS, Runner
 from lanner.runners.outcome import published
-from lanner.store import RunFolder, Status, write_json
+from lanner.store import RunFolder, Status, read_json, write_json
 from lanner.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -274,6 +274,8 @@ def _validated(
     except PredictionError as error:
         target.unlink(missing_ok=True)
         return _ended(State.FAILED, error.error_class, str(error))
+    resources = attempt / "resources.json"
+    write_json(resources, {**read_json(resources), "reader": result.confinement})
     unanswered = [
         name for name, answered in zip(staged.request_ids, result.answered, strict=True) if not answered
     ]
