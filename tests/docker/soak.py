@@ -113,8 +113,7 @@ class Soak:
                 process.wait()
             elif process.returncode in (0, 1) and not self._is_disturbed(home):
                 break  # all is done before all blows have fallen
-            print(f"{self.blows.total()} of {kills} blows, {builds} builds ", end="\r", file=sys.stderr)
-        print(file=sys.stderr)
+            print(f"{self.blows.total()} of {kills} blows, {builds} builds", file=sys.stderr)
         return builds
 
     def _is_disturbed(self, home: str) -> bool:
@@ -198,6 +197,8 @@ def soak(folder: Path, *, runs: int, kills: int, seed: int) -> dict[str, Any]:
         said = bench.build("disturbed")
         bench.build("peaceful")
         wrong = list(complaints(bench, folder / "disturbed"))
+        if bench.blows.total() < kills:
+            wrong.append(f"all was done after {bench.blows.total()} of {kills} blows")
         if f"0 runs to do, {bench.runs} cached" not in said:
             wrong.append(f"not all was done: {said.splitlines()[:1]}")
         ours, theirs = (
@@ -231,6 +232,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, help="blows in all [half the runs]")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
+    # A shell's background jobs ignore it, and so would every harness started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     reason = why_not()
     if reason is not None:
         parser.exit(2, f"no soak here: {reason}\n")
