@@ -106,6 +106,8 @@ class Soak:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(self.draw.uniform(0.5, 5.0))
                     break
+                if self._done(home) < 0.9 * self.runs * self.blows.total() / kills:
+                    continue  # blows are spread over all runs, not spent on the first
                 (what,) = self.draw.choices(list(BLOWS), list(BLOWS.values()))
                 if self._strike(what, process):
                     self.blows[what] += 1
@@ -115,6 +117,9 @@ class Soak:
                 break  # all is done before all blows have fallen
             print(f"{self.blows.total()} of {kills} blows, {builds} builds", file=sys.stderr)
         return builds
+
+    def _done(self, home: str) -> int:
+        return len(list((self.folder / home / "runs").glob("*/*/*/*/run.json")))
 
     def _is_disturbed(self, home: str) -> bool:
         done = (self.folder / home / "runs").glob("*/*/*/*/run.json")
@@ -222,6 +227,10 @@ def soak(folder: Path, *, runs: int, kills: int, seed: int) -> dict[str, Any]:
             "complaints": wrong,
         }
     finally:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get("LANNER_HOME", "").startswith(f"{folder}/"):
+                    process.kill()
         engine.stop()
 
 

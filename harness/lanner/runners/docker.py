@@ -18,7 +18,6 @@ from docker.models.containers import Container
 from docker.models.images import Image
 from requests.exceptions import RequestException
 
-from lanner.errors import InfrastructureError
 from lanner.methods import Method
 from lanner.records import Limits, Outcome
 from lanner.runners import RUNNERS, gpus
@@ -38,7 +37,7 @@ from lanner.runners.engine import (
 )
 from lanner.runners.images import built, built_images, has_image, pinned, refuse_root, remove_image
 from lanner.runners.outcome import Ending, classify, last_line
-from lanner.runners.policy import METHOD_DIR, container_options, sandbox_user
+from lanner.runners.policy import METHOD_DIR, RUNTIME_VARIABLE, container_options, for_podman, sandbox_user
 from lanner.runners.supervision import Supervised
 from lanner.runners.watch import is_disk_full, usage
 
@@ -57,13 +56,6 @@ __all__ = [
     "remove_containers",
     "remove_image",
 ]
-
-RUNTIME_VARIABLE = "LANNER_DOCKER_RUNTIME"
-"""Names another OCI runtime of the engine, such as gVisor's runsc, for all containers of this harness."""
-
-PODMAN_RUNTIME = f"start `podman --runtime=... system service`, and unset {RUNTIME_VARIABLE}"
-PODMAN_PROCESSES = 32768
-"""podman's own default may exceed what it may grant; the limit that counts is the cgroup's."""
 
 
 class DockerRunner:
@@ -131,10 +123,11 @@ class DockerRunner:
                     volumes=config.get("Volumes") or {},
                     labels={**labels, SANDBOX_LABEL: "1"},
                     devices=devices,
+                    runtime=self._runtime,
                 )
-                ending, run = self._contained(
-                    image, name, self._adapted(options), output_dir, log_dir, limits
-                )
+                if self._is_podman:
+                    options = for_podman(options)
+                ending, run = self._contained(image, name, options, output_dir, log_dir, limits)
         for stream in ("stdout.log", "stderr.log"):
             (log_dir / stream).touch()
         provenance = self._provenance(method, image)
@@ -161,16 +154,6 @@ class DockerRunner:
             return Ending(exit_code=None, started=False, engine_error=explain(error)), None
         finally:
             self._remove(container, name)
-
-    def _adapted(self, options: dict[str, Any]) -> dict[str, Any]:
-        """``options`` for the engine and runtime at hand."""
-        if self._runtime:
-            options["runtime"] = self._runtime
-        if self._is_podman:
-            self._refuse_what_podman_ignores("device_requests" in options)
-            nproc = {"Name": "nproc", "Soft": PODMAN_PROCESSES, "Hard": PODMAN_PROCESSES}
-            options["ulimits"] = [*options["ulimits"], nproc]
-        return options
 
     def _outcome(
         self,
@@ -201,13 +184,6 @@ class DockerRunner:
                 "peak_gpu_memory_unknown": gpu.why_unknown if gpu else "no GPU was granted",
             },
         )
-
-    def _refuse_what_podman_ignores(self, wants_gpus: bool) -> None:
-        """What podman's API (4.3) takes without a word and does not do must not be believed in."""
-        if self._runtime:
-            raise InfrastructureError(f"podman takes its runtime from its own settings: {PODMAN_RUNTIME}")
-        if wants_gpus:
-            raise InfrastructureError("podman's API grants no GPUs; use Docker for methods that need one")
 
     def _provenance(self, method: Method, image: Image) -> Mapping[str, Any]:
         if method.identity not in self._prepared:
