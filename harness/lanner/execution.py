@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from lanner import pipeline, reaping
+from lanner import interruption, pipeline, reaping
 from lanner.config import Settings
 from lanner.errors import InfrastructureError
 from lanner.pipeline import Plan
@@ -48,6 +48,7 @@ def run_local(
     KeyboardInterrupt running attempts are cancelled, their containers removed, and it is raised again.
     What killed harnesses left in this LANNER_HOME is removed, before and after.
     """
+    interruption.check()
     with_containers = any(plan.spec["keyed"]["runner"] == "docker" for plan in plans)
     reaping.sweep(settings.home)
     if with_containers:
@@ -58,6 +59,7 @@ def run_local(
         futures = {pool.submit(_run_one, plan, settings, on_state, cancel): plan for plan in plans}
         for future in as_completed(futures):
             record = future.result()
+            interruption.check()
             if record is not None:
                 on_record(futures[future], record)
     except BaseException:

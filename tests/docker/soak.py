@@ -44,6 +44,8 @@ METHODS: Mapping[str, str] = {
 }
 BLOWS = {"container": 4, "worker": 3, "harness": 2, "harness and workers": 2, "interrupt": 1, "engine": 2}
 """What is struck, and how often relative to the others."""
+INTERRUPT_S = 90.0
+"""How long a harness may take to end its runs when it is interrupted."""
 
 
 class Soak:
@@ -52,6 +54,7 @@ class Soak:
     def __init__(self, folder: Path, engine: PrivateEngine, runs: int, seed: int) -> None:
         self.folder, self.engine, self.draw = folder, engine, random.Random(seed)
         self.blows: Counter[str] = Counter()
+        self.wrong: list[str] = []
         self.registry = boards.registry(folder / "registry")
         base = engine.base()
         for name, program in METHODS.items():
@@ -147,9 +150,16 @@ class Soak:
         elif what == "harness and workers":
             with suppress(psutil.Error, ProcessLookupError):
                 boards.kill_with_workers(process)
+        elif what == "interrupt":
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(INTERRUPT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                self.wrong.append("an interrupted harness went on")
         else:
-            with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT if what == "interrupt" else signal.SIGKILL)
+            process.kill()
             process.wait()
         return True
 
@@ -201,7 +211,7 @@ def soak(folder: Path, *, runs: int, kills: int, seed: int) -> dict[str, Any]:
         disturbed_s = time.monotonic() - began
         said = bench.build("disturbed")
         bench.build("peaceful")
-        wrong = list(complaints(bench, folder / "disturbed"))
+        wrong = [*bench.wrong, *complaints(bench, folder / "disturbed")]
         if bench.blows.total() < kills:
             wrong.append(f"all was done after {bench.blows.total()} of {kills} blows")
         if f"0 runs to do, {bench.runs} cached" not in said:

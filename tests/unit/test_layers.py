@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(lanner.__file__).parent
 LAYERS = (
-    ("errors", "registry", "records", "owner"),
+    ("errors", "registry", "records", "owner", "interruption"),
     ("config", "schemas", "matrix", "moments", "residual", "h5ad", "datasets", "methods", "simulator"),
     ("splits", "tasks", "metrics", "compat", "bounds", "runners"),
     (
