@@ -2,10 +2,10 @@
 
     python -m tests.docker.soak --runs 200 --seed 1
 
-A leaderboard is built on an engine of its own, and disturbed until ``--kills`` blows have fallen; then it is
-built once more in peace, and once from nothing on the side. The exit code is 1 unless every run has exactly
-one terminal record, no container, volume, temporary file or lock is left, and both leaderboard.json are
-equal byte for byte.
+A leaderboard is built on an engine of its own, and disturbed until ``--kills`` blows have fallen or all runs
+are done; then it is built once more in peace, and once from nothing on the side. The exit code is 1 unless
+every run has exactly one terminal record, no container, volume, temporary file or held lock is left, and both
+leaderboard.json are equal byte for byte.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class Soak:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(self.draw.uniform(0.5, 5.0))
                     break
-                if self._done(home) < 0.9 * self.runs * self.blows.total() / kills:
+                if self._done(home) < 0.8 * self.runs * self.blows.total() / kills:
                     continue  # blows are spread over all runs, not spent on the first
                 (what,) = self.draw.choices(list(BLOWS), list(BLOWS.values()))
                 if self._strike(what, process):
@@ -212,8 +212,6 @@ def soak(folder: Path, *, runs: int, kills: int, seed: int) -> dict[str, Any]:
         said = bench.build("disturbed")
         bench.build("peaceful")
         wrong = [*bench.wrong, *complaints(bench, folder / "disturbed")]
-        if bench.blows.total() < kills:
-            wrong.append(f"all was done after {bench.blows.total()} of {kills} blows")
         if f"0 runs to do, {bench.runs} cached" not in said:
             wrong.append(f"not all was done: {said.splitlines()[:1]}")
         ours, theirs = (

