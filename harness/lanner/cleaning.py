@@ -15,6 +15,7 @@ from pathlib import Path
 from lanner.config import Settings
 from lanner.errors import InfrastructureError
 from lanner.intake import remove_folder
+from lanner.owner import is_abandoned
 from lanner.records import State
 from lanner.store import Status, read_json
 
@@ -102,7 +103,7 @@ def size(path: Path) -> int:
 def _paths(home: Path, kind: str) -> Iterator[Path]:
     runs = [path for path in (home / "runs").glob("*/*/*/*") if path.is_dir() and not _is_live(path)]
     if kind == "leftovers":
-        yield from (path for path in home.rglob(".*.partial") if not _is_live_partial(path))
+        yield from (path for path in home.rglob(".*.partial") if is_abandoned(path.name) is not False)
         yield from (run / "tmp" for run in runs if (run / "tmp").is_dir())
     elif kind == "attempts":
         for run in runs:
@@ -124,12 +125,6 @@ def _paths(home: Path, kind: str) -> Iterator[Path]:
 
 def _is_live(run: Path) -> bool:
     return any(Status(attempt).is_alive() for attempt in run.glob("attempt-*"))
-
-
-def _is_live_partial(path: Path) -> bool:
-    """Whether the process that names itself in a partial file's name still runs."""
-    numbers = [part for part in path.name.split(".") if part.isdigit()]
-    return any(Path(f"/proc/{number}").exists() for number in numbers)
 
 
 def _lockable(run: Path) -> bool:

@@ -26,8 +26,8 @@ PROMISES: Mapping[str, str] = {
     "podman": "the same, through the same SDK; but its default seccomp profile lets a method make user "
     "namespaces, and on cgroup v1 it does not say when memory ran out",
     "runsc": "gVisor: a kernel of its own between method and host; slower file access, GPUs on few drivers",
-    "apptainer": "not driven by Lanner yet; it isolates resources for methods you trust, with no memory "
-    "limit of its own without cgroup delegation, and no default seccomp filter",
+    "apptainer": "not driven by Lanner yet: only its command line is stated, in runners.policy; it runs as "
+    "you, and holds memory and processes only with delegated cgroups: for trusted methods, in a batch system",
     "process": "limits but no isolation: a method can read what you can, so only Lanner's own run so, "
     "labelled unsealed",
 }
@@ -71,7 +71,7 @@ class Finding:
 def examine(settings: Settings, *, quick: bool = False) -> Iterator[Finding]:
     """Every finding, as it is made; ``quick`` starts no container."""
     checks: tuple[Callable[[Settings], Finding], ...] = (
-        _versions, _home, _disk, _memory, _cgroup, _landlock, _gpu, _mirror, _registries,
+        _versions, _home, _disk, _memory, _cgroup, _reader, _gpu, _mirror, _registries,
     )  # fmt: skip
     for check in checks:
         yield check(settings)
@@ -122,21 +122,33 @@ def _cgroup(settings: Settings) -> Finding:
     return Finding("cgroups", "warning", "none to be read", fix)
 
 
-def _landlock(settings: Settings) -> Finding:
-    from lanner.ingest_child import landlock_abi
+def _reader(settings: Settings) -> Finding:
+    """What would hold whoever reads a prediction here: tried, on a file that a method could have written."""
+    from lanner import ingest
 
-    abi = landlock_abi()
-    if abi == 0:
-        fix = "use Linux 5.13 or newer; until then predictions are checked in a child with limits only"
-        return Finding("landlock", "warning", "not available", fix)
-    return Finding("landlock", "ok", f"ABI {abi}")
+    try:
+        held = ingest.confinement()
+    except LannerError as error:
+        return Finding("reader", "error", "nothing would hold whoever reads a prediction", str(error))
+    if held.startswith("rlimits only"):
+        fix = f"unset {ingest.UNCONFINED_VARIABLE}, on a machine with Landlock or user namespaces"
+        return Finding("reader", "warning", f"{held}: a hostile prediction could read your files", fix)
+    return Finding("reader", "ok", held)
 
 
 def _gpu(settings: Settings) -> Finding:
     from lanner import scoring
+    from lanner.runners import gpus
 
     devices = scoring.devices()
-    return Finding("gpu", "ok", ", ".join(devices) if devices else "none: scores are computed on the CPU")
+    scores = f"scores are computed on {', '.join(devices)}" if devices else "scores are computed on the CPU"
+    granted = gpus.devices()
+    if granted:
+        return Finding("gpu", "ok", f"methods may lease {', '.join(granted)}; {scores}")
+    fix = (
+        "" if not devices else "put the driver's nvidia-smi on PATH: devices are granted by the ids it lists"
+    )
+    return Finding("gpu", "warning" if fix else "ok", f"none for methods; {scores}", fix)
 
 
 def _mirror(settings: Settings) -> Finding:
@@ -195,7 +207,8 @@ def _installed(check: str, *programs: str) -> Finding:
 
 
 def _runtime(engine: object) -> Finding:
-    from lanner.runners.docker import PODMAN_RUNTIME, RUNTIME_VARIABLE, Engine
+    from lanner.runners.docker import Engine
+    from lanner.runners.policy import PODMAN_RUNTIME, RUNTIME_VARIABLE
 
     assert isinstance(engine, Engine)
     chosen = os.environ.get(RUNTIME_VARIABLE)

@@ -15,6 +15,7 @@ class ErrorClass(StrEnum):
 
     PULL_ERROR = "PULL_ERROR"
     BUILD_ERROR = "BUILD_ERROR"
+    IMAGE_REFUSED = "IMAGE_REFUSED"
     PLATFORM_ERROR = "PLATFORM_ERROR"
     START_ERROR = "START_ERROR"
     OOM = "OOM"
@@ -59,6 +60,12 @@ class ConfigurationError(LannerError):
     """A registry file, a name or an option is wrong. Nothing was run."""
 
     exit_code = 2
+
+
+class ImageRefusedError(ConfigurationError):
+    """A method's image asks for what no run is given; its author can correct it."""
+
+    error_class: ClassVar[ErrorClass] = ErrorClass.IMAGE_REFUSED
 
 
 class PredictionError(LannerError):

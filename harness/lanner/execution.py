@@ -20,14 +20,15 @@ from typing import Any
 
 import psutil
 
-from lanner import pipeline
+from lanner import interruption, pipeline, reaping
 from lanner.config import Settings
-from lanner.intake import remove_folder
+from lanner.errors import InfrastructureError
 from lanner.pipeline import Plan
 from lanner.records import State
-from lanner.store import Status, disk_error, read_json
+from lanner.store import Status, Watch, disk_error, read_json
 
 POLL_SECONDS = 0.1
+ENGINE_PATIENCE_SECONDS = 60.0
 
 OnState = Callable[[Plan, str], None]
 OnRecord = Callable[[Plan, dict[str, Any]], None]
@@ -45,13 +46,20 @@ def run_local(
 
     ``on_record`` is called in this thread, as runs end. One run's failure stops nothing. On
     KeyboardInterrupt running attempts are cancelled, their containers removed, and it is raised again.
+    What killed harnesses left in this LANNER_HOME is removed, before and after.
     """
+    interruption.check()
+    with_containers = any(plan.spec["keyed"]["runner"] == "docker" for plan in plans)
+    reaping.sweep(settings.home)
+    if with_containers:
+        reaping.remove_orphans(settings.home)
     pool = ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="lanner-exec")
     cancel: list[bool] = []
     try:
         futures = {pool.submit(_run_one, plan, settings, on_state, cancel): plan for plan in plans}
         for future in as_completed(futures):
             record = future.result()
+            interruption.check()
             if record is not None:
                 on_record(futures[future], record)
     except BaseException:
@@ -59,6 +67,8 @@ def run_local(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        if with_containers:
+            reaping.remove_orphans(settings.home)
 
 
 def _run_one(
@@ -68,6 +78,8 @@ def _run_one(
         _wait_for_the_living(plan, on_state, cancel)
         if cancel or plan.folder.reason_to_run() is None:
             return plan.folder.record()
+        if plan.folder.attempts():
+            _clear(plan, cancel)
         for attempt in plan.folder.attempts():
             if not _is_terminal(attempt):
                 _bury(plan, attempt, pipeline.lost("the process that ran this attempt was killed"))
@@ -135,7 +147,8 @@ def _wait_for_the_living(plan: Plan, on_state: OnState, cancel: Sequence[bool]) 
     """An attempt of a harness that was killed may still be at work: its result is as good as ours."""
     for attempt in plan.folder.attempts():
         status = Status(attempt)
-        while status.is_alive() and not cancel:
+        watch = Watch(status)
+        while watch.is_alive() and not cancel:
             seen = status.read()
             if seen is not None:
                 on_state(plan, seen["state"])
@@ -144,15 +157,29 @@ def _wait_for_the_living(plan: Plan, on_state: OnState, cancel: Sequence[bool]) 
 
 def _bury(plan: Plan, attempt: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """End an attempt whose process left no record: stop and remove what it left behind, and say so."""
-    if plan.spec["keyed"]["runner"] == "docker":
-        from lanner.runners.docker import remove_containers
-
-        remove_containers(f"lanner.run={plan.spec['key']}")
-    else:
-        _kill_processes(attempt / "output")
-    for leftover in (attempt / "output", attempt / "input", plan.folder.path / "tmp"):
-        remove_folder(leftover)
+    _clear(plan)
     return pipeline.finish(attempt, read_json(attempt / "spec.json") or plan.spec, record)
+
+
+def _clear(plan: Plan, cancel: Sequence[bool] = ()) -> None:
+    """Stop and remove what earlier attempts left, in a folder whose lock is held and where nobody works.
+
+    Waits a while for an engine that is being restarted.
+    """
+    if plan.spec["keyed"]["runner"] == "docker":
+        deadline = time.monotonic() + ENGINE_PATIENCE_SECONDS
+        while True:
+            try:
+                reaping.remove_containers_of(plan.folder.path)
+                break
+            except InfrastructureError:
+                if cancel or time.monotonic() > deadline:
+                    raise
+                time.sleep(5 * POLL_SECONDS)
+    else:
+        for attempt in plan.folder.attempts():
+            _kill_processes(attempt / "output")
+    reaping.empty(plan.folder.path)
 
 
 def _kill_processes(output: Path) -> None:

@@ -22,12 +22,16 @@ import numpy as np
 
 from lanner.errors import InfrastructureError, PredictionError
 from lanner.h5ad.checked import Expectation
+from lanner.ingest_child import UNCONFINED
 from lanner.matrix import Matrix
+from lanner.owner import token
 from lanner.records import printable
 
 __all__ = ["Expectation", "IngestResult", "ingest"]
 
 ANSWER_BYTES = 64 << 10
+UNCONFINED_VARIABLE = "LANNER_UNCONFINED_READING"
+"""Set to 1, predictions are read where nothing closes the file system to their reader."""
 CHILD = ("-I", "-m", "lanner.ingest_child")
 
 
@@ -38,7 +42,7 @@ class IngestResult:
     ``kind`` is "profiles" or "cells"; ``n_cells`` is 1 for profiles. ``answered`` is bool (C,): a request is
     answered when all its rows are. ``file_sha256`` is of the bytes read, ``content_sha256`` of the canonical
     matrix and ``answered``, so it is equal for two files that say the same in different encodings.
-    ``confinement`` says what held the child, such as "landlock 7, rlimits".
+    ``confinement`` says what held the child, such as "landlock 7, rlimits"; it is the child's own word.
     """
 
     folder: Path
@@ -60,13 +64,13 @@ def ingest(file: Path, *, rows: Expectation, destination: Path, timeout_s: float
     """Check ``file`` against ``rows`` and write its canonical matrix to the new folder ``destination``.
 
     Raises PredictionError with the reader's code, or "unreadable" when the reader dies, hangs or answers
-    nonsense; ``destination`` then does not exist.
+    nonsense; ``destination`` then does not exist. InfrastructureError where nothing would hold the reader.
     """
     if not file.is_file():
         raise PredictionError("missing", f"there is no file {printable(str(file))}; check the path")
     destination.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(
-        tempfile.mkdtemp(prefix=f".{destination.name}.", suffix=".partial", dir=destination.parent)
+        tempfile.mkdtemp(prefix=f".{destination.name}.{token()}.", suffix=".partial", dir=destination.parent)
     )
     try:
         (partial / "expectation.json").write_text(json.dumps(rows.to_json()), encoding="utf-8")
@@ -81,7 +85,6 @@ def ingest(file: Path, *, rows: Expectation, destination: Path, timeout_s: float
         raise
     n_cells = n_rows // max(len(rows.request_ids), 1)
     profiles = n_rows == len(rows.request_ids)
-    abi = answer.get("landlock", 0)
     return IngestResult(
         folder=destination,
         kind="profiles" if profiles else "cells",
@@ -89,14 +92,35 @@ def ingest(file: Path, *, rows: Expectation, destination: Path, timeout_s: float
         answered=np.asarray(answered.reshape(len(rows.request_ids), -1).all(axis=1)),
         file_sha256=file_sha256,
         content_sha256=content,
-        confinement=f"landlock {abi}, rlimits" if abi else "rlimits only: this kernel has no Landlock",
+        confinement=printable(str(answer.get("confinement")))[:80],
         n_genes=len(rows.genes),
     )
 
 
+def confinement() -> str:
+    """What holds a reader on this machine, found by having one read nothing; raises as ``ingest`` does."""
+    with tempfile.TemporaryDirectory(prefix="lanner-reader-") as folder:
+        source = Path(folder) / "prediction.h5ad"
+        source.write_bytes(b"")
+        rows = Expectation.on_scale("log1p-cp10k", request_ids=("r",), n_cells=1, genes=("g",))
+        (Path(folder) / "expectation.json").write_text(json.dumps(rows.to_json()), encoding="utf-8")
+        answer, _ = _ask_child(source, Path(folder), 60.0)
+    return printable(str(answer.get("confinement")))[:80]
+
+
 def _run_child(file: Path, folder: Path, timeout_s: float) -> tuple[dict[str, Any], str]:
+    """The child's answer that all is well, and the file's SHA-256."""
+    answer, file_sha256 = _ask_child(file, folder, timeout_s)
+    if not answer["ok"]:
+        raise PredictionError(str(answer.get("code")), printable(str(answer.get("message")))[:1000])
+    return answer, file_sha256
+
+
+def _ask_child(file: Path, folder: Path, timeout_s: float) -> tuple[dict[str, Any], str]:
     """The child's answer and the file's SHA-256, taken while the child reads."""
     command = [sys.executable, *CHILD, str(file.resolve()), str(folder), str(max(1, int(timeout_s)))]
+    if os.environ.get(UNCONFINED_VARIABLE) == "1":
+        command.append("unconfined")
     with tempfile.TemporaryFile() as reply:
         child = subprocess.Popen(
             command,
@@ -117,6 +141,7 @@ def _run_child(file: Path, folder: Path, timeout_s: float) -> tuple[dict[str, An
         finally:
             child.kill()
             child.wait()
+            shutil.rmtree(folder / "jail", ignore_errors=True)
         reply.seek(0)
         answer = _parse(reply.read(ANSWER_BYTES + 1))
     if answer is None:
@@ -125,8 +150,12 @@ def _run_child(file: Path, folder: Path, timeout_s: float) -> tuple[dict[str, An
             "unreadable",
             f"the reader of the file died ({ended}); the file is damaged or hostile, write it anew",
         )
-    if not answer["ok"]:
-        raise PredictionError(str(answer.get("code")), printable(str(answer.get("message")))[:1000])
+    if answer.get("code") == UNCONFINED:
+        raise InfrastructureError(
+            "nothing on this machine would hold whoever reads a prediction, so none is read: use Linux 5.13 "
+            "or newer with landlock in its `lsm=` list, or allow user namespaces, or, where you trust every "
+            f"method, set {UNCONFINED_VARIABLE}=1"
+        )
     return answer, file_sha256
 
 

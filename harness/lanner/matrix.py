@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lanner.errors import InfrastructureError
+from lanner.owner import token
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
@@ -145,7 +146,7 @@ class MatrixWriter:
 
     def __init__(self, folder: Path, n_columns: int, *, sparse: bool) -> None:
         self._folder = folder
-        self._partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+        self._partial = folder.with_name(f".{folder.name}.{token()}.partial")
         self._n_columns = n_columns
         self._sparse = sparse
         self._indptr: list[np.ndarray[Any, Any]] = [np.zeros(1, np.int64)]

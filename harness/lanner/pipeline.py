@@ -28,9 +28,11 @@ from lanner.errors import (
 )
 from lanner.ingest import Expectation, ingest
 from lanner.intake import remove_folder, take_file
+from lanner.owner import token
 from lanner.records import Limits, Outcome, Split, State, sha256_json
 from lanner.runners import RUNNERS, Runner
-from lanner.store import RunFolder, Status, write_json
+from lanner.runners.outcome import published
+from lanner.store import RunFolder, Status, read_json, write_json
 from lanner.tasks import TASKS, Task
 
 if TYPE_CHECKING:
@@ -74,11 +76,12 @@ def plan(
     reveal: str = "none",
     granted: Sequence[resources.Resource] = (),
     trust_process: bool = False,
+    hidden: bool = False,
 ) -> Plan:
     """Name a run. Its key hashes everything that can change its result (design.md, "Runs").
 
     ``trust_process`` counts where the process runner would else refuse the method: a refusal and a run
-    are two results.
+    are two results. ``hidden``: of what the method prints, nothing goes into the record.
     """
     trusted = (
         trust_process and runner == "process" and RUNNERS["process"](trust=True).prepare(method)["trusted"]
@@ -117,6 +120,7 @@ def plan(
         "split": split.to_json(),
         "method": {"name": method.name, "source": str(method.folder or method.identity)},
         "resources": {resource.id: str(resource.folder) for resource in granted},
+        **({"hidden": True} if hidden else {}),
     }
     return Plan(folder=folder, spec=spec)
 
@@ -149,7 +153,10 @@ def execute(
 
 def finish(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     """Write the terminal status of an attempt and make it the run's record."""
-    keyed = spec["keyed"]
+    keyed, hidden = spec["keyed"], bool(spec.get("hidden"))
+    record = published(record, hidden=hidden)
+    if hidden:
+        attempt.chmod(0o700)  # its logs as well
     document = {
         "format": "lanner-run/1",
         "key": spec["key"],
@@ -235,7 +242,11 @@ def _attempt(
             log_dir=attempt,
             environment=contract_environment(keyed["seed"], limits),
             limits=limits,
-            labels={"lanner.run": spec["key"], "lanner.attempt": attempt.name},
+            labels={
+                "lanner.run": spec["key"],
+                "lanner.attempt": attempt.name,
+                "lanner.folder": str(attempt.resolve()),
+            },
         )
         write_json(attempt / "resources.json", {**outcome.usage, **provenance, **outcome.provenance})
         if outcome.error_class is not None:
@@ -270,11 +281,15 @@ def _validated(
     target = attempt / "prediction.h5ad"
     try:
         digest = take_file(output_dir, "prediction.h5ad", target, max_bytes=limits.output_mb << 20)
-        with tempfile.TemporaryDirectory(prefix="check-", dir=scratch(attempt.parent)) as temporary:
+        with tempfile.TemporaryDirectory(
+            prefix=f"check.{token()}.", dir=scratch(attempt.parent)
+        ) as temporary:
             result = ingest(target, rows=expectation(staged), destination=Path(temporary) / "canonical")
     except PredictionError as error:
         target.unlink(missing_ok=True)
         return _ended(State.FAILED, error.error_class, str(error))
+    resources = attempt / "resources.json"
+    write_json(resources, {**read_json(resources), "reader": result.confinement})
     unanswered = [
         name for name, answered in zip(staged.request_ids, result.answered, strict=True) if not answered
     ]

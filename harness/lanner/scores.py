@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from lanner import staging
 from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
 from lanner.ingest import IngestResult, ingest
+from lanner.owner import token
 from lanner.pipeline import expectation, scratch
 from lanner.records import Split, sha256_json
 from lanner.store import RunFolder, write_bytes
@@ -70,7 +71,7 @@ def score_run(
     record, prediction = folder.record(), folder.prediction()
     if record is None or prediction is None:
         raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
-    with tempfile.TemporaryDirectory(prefix="score-", dir=scratch(folder.path)) as temporary:
+    with tempfile.TemporaryDirectory(prefix=f"score.{token()}.", dir=scratch(folder.path)) as temporary:
         result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
         scored = prediction_of(result, residual or record["residual"])
         frame = scoring.score(truth, scored, metric_ids, device=device)

@@ -20,6 +20,7 @@ import numpy as np
 from lanner import schemas
 from lanner.errors import InfrastructureError
 from lanner.matrix import Matrix
+from lanner.owner import token
 from lanner.records import COMBINATION, CONTROL, Limits, Split, sha256_json
 from lanner.registry import unknown_name
 from lanner.requests import TARGET_LEVELS, requests_csv
@@ -72,7 +73,7 @@ def stage_shared(dataset: Dataset, split: Split, task: Task, truth: Truth, home:
     if staged is not None:
         return staged
     folder = shared_folder(home, split, task)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    partial = folder.with_name(f".{folder.name}.{token()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)

@@ -11,16 +11,15 @@ import errno
 import json
 import os
 import secrets
-import socket
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
+from lanner.owner import is_running, this_process, token
 from lanner.records import State
 
 LEASE_SECONDS = 60.0
@@ -51,7 +50,7 @@ def disk_error(what: str, error: OSError) -> InfrastructureError:
 
 def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Write a file atomically: temporary name, fsync, rename. Raises InfrastructureError (disk full ...)."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = path.with_name(f".{path.name}.{token()}.{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as stream:
@@ -173,6 +172,18 @@ def find_run(home: Path, name: str) -> tuple[Path, dict[str, Any]]:
     raise ConfigurationError(f"no run starts with {name!r} in {home / 'runs'}; `lanner status` lists them")
 
 
+def hide(home: Path, split_sha256: str) -> None:
+    """Remember that a split's data are nobody's but the maintainer's; ``is_hidden`` tells."""
+    path = home / "splits" / f"{split_sha256}.hidden"
+    if not path.is_file():
+        write_bytes(path, b"")
+
+
+def is_hidden(home: Path, split_sha256: str) -> bool:
+    """Whether a leaderboard of this LANNER_HOME calls the split hidden."""
+    return (home / "splits" / f"{split_sha256}.hidden").is_file()
+
+
 class Status:
     """An attempt's status.json: claimed once with O_EXCL, then rewritten atomically at each transition."""
 
@@ -193,18 +204,9 @@ class Status:
 
     def set(self, state: State, **fields: Any) -> None:
         """Record a transition with its time and this process."""
-        process = psutil.Process()
         write_json(
             self.path,
-            {
-                "format": "lanner-status/1",
-                "state": state,
-                "since": time.time(),
-                "host": socket.gethostname(),
-                "pid": process.pid,
-                "pid_started": process.create_time(),
-                **fields,
-            },
+            {"format": "lanner-status/1", "state": state, "since": time.time(), **this_process(), **fields},
         )
 
     def read(self) -> dict[str, Any] | None:
@@ -228,16 +230,57 @@ class Status:
         return (self.path.parent / "cancel").exists()
 
     def is_alive(self) -> bool:
-        """Whether some process is still working on this attempt."""
+        """Whether some process is still working on this attempt.
+
+        Of another host's, the last heartbeat decides, by the clock of the disk it was written to; who is
+        about to take the attempt over asks a ``Watch`` instead.
+        """
+        known = self._known()
+        if known is not None:
+            return known
+        try:
+            return abs(_disk_time(self.path.parent) - self.path.stat().st_mtime) < LEASE_SECONDS
+        except OSError:
+            return False
+
+    def _known(self) -> bool | None:
+        """True or False where the status and this machine tell; None where only heartbeats do."""
         status = self.read()
         if status is None or State(status["state"]).is_terminal:
             return False
-        if status["host"] != socket.gethostname():
-            return time.time() - self.path.stat().st_mtime < LEASE_SECONDS
+        return is_running(status)
+
+
+class Watch:
+    """Waits for the end of an attempt that another process, maybe on another host, has claimed.
+
+    A heartbeat counts by having changed while this process looked, for as long as this process's own
+    monotonic ``clock`` says: no clock of the other host, of the disk, or set anew meanwhile, matters.
+    """
+
+    def __init__(self, status: Status, clock: Callable[[], float] = time.monotonic) -> None:
+        self._status, self._clock = status, clock
+        self._beat: int | None = None
+        self._seen = clock()
+
+    def is_alive(self) -> bool:
+        """Whether somebody still works on it; of another host's, False LEASE_SECONDS after the last beat."""
+        known = self._status._known()
+        if known is not None:
+            return known
         try:
-            process = psutil.Process(status["pid"])
-            if process.status() == psutil.STATUS_ZOMBIE:  # for ever so, where process 1 reaps nobody
-                return False
-            return bool(abs(process.create_time() - status["pid_started"]) < 1.0)
-        except psutil.NoSuchProcess:
+            beat = self._status.path.stat().st_mtime_ns
+        except OSError:
             return False
+        if beat != self._beat:
+            self._beat, self._seen = beat, self._clock()
+        return self._clock() - self._seen < LEASE_SECONDS
+
+
+def _disk_time(folder: Path) -> float:
+    """What time it is for the disk ``folder`` is on: a file server has a clock of its own."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        return time.time()

@@ -9,7 +9,6 @@ dataset and split when absent.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ import numpy as np
 
 from lanner.errors import InfrastructureError
 from lanner.matrix import Matrix, MatrixWriter
+from lanner.owner import token
 from lanner.records import Condition, ControlPolicy, Request, Split, derived_seed
 from lanner.references import write_references
 from lanner.splits import cell_parts
@@ -239,7 +239,7 @@ def seal(
         shutil.rmtree(folder, ignore_errors=True)
     if not (folder / "truth.json").exists():
         talk(f"sealing the truth of {dataset.entry.id}, {split.id}")
-        partial = folder.with_name(f".{split.sha256[:16]}.{os.getpid()}.partial")
+        partial = folder.with_name(f".{split.sha256[:16]}.{token()}.partial")
         shutil.rmtree(partial, ignore_errors=True)
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)

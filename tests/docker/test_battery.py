@@ -32,12 +32,14 @@ FROM python:3.11-slim-bookworm
 RUN pip install --no-cache-dir torch==2.13.0 numba matplotlib
 WORKDIR /method
 COPY . /method
+USER 10001
 """
 R = """
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends r-base-core gcc libc6-dev
 WORKDIR /method
 COPY . /method
+USER 10001
 """
 NEEDS = {
     "numba.py": """

@@ -35,7 +35,7 @@ def test_quick_starts_no_container(settings: Settings, monkeypatch: pytest.Monke
     monkeypatch.delattr(Battery, "run")
     findings = by_check(settings, quick=True)
     assert findings["sandbox"].found == "not tried (--quick)"
-    assert {"disk", "landlock", "gpu", "cgroups", "docker", "podman", "apptainer"} <= set(findings)
+    assert {"disk", "reader", "gpu", "cgroups", "docker", "podman", "apptainer"} <= set(findings)
 
 
 def test_a_breach_and_a_missing_need_are_errors_with_a_fix(

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.docker
 
 def leftovers() -> tuple[list[str], set[str]]:
     client = docker.from_env()
-    containers = client.containers.list(all=True, filters={"label": f"{SANDBOX_LABEL}=1"})
+    containers = client.containers.list(
+        all=True, filters={"label": f"{SANDBOX_LABEL}=1"}, ignore_removed=True
+    )
     mine = [c.name for c in containers if c.labels.get("lanner.run") == f"test-{os.getpid()}"]
     return mine, {volume.name for volume in client.volumes.list()}
 
@@ -59,7 +61,7 @@ def test_what_a_killed_harness_left_is_found_by_its_label(run: Run, tmp_path: Pa
     container = client.containers.create("python:3.11-slim-bookworm", ["sleep", "60"], labels=labels)
     container.start()
     assert remove_containers(f"lanner.run=killed-{os.getpid()}") == 1
-    assert container.id not in [c.id for c in client.containers.list(all=True)]
+    assert container.id not in [c.id for c in client.containers.list(all=True, ignore_removed=True)]
 
 
 def test_two_workers_that_need_one_image_build_it_once(tmp_path: Path) -> None:
@@ -69,7 +71,7 @@ def test_two_workers_that_need_one_image_build_it_once(tmp_path: Path) -> None:
         'name: twice\nversion: "1"\nlabel: T\nsummary: T.\nlicence: MIT\ncommand: ["true"]\ntasks: [t]\n'
     )
     (folder / "Dockerfile").write_text(
-        f"FROM python:3.11-slim-bookworm\nRUN sleep 1 && echo {time.time_ns()}\n"
+        f"FROM python:3.11-slim-bookworm\nRUN sleep 1 && echo {time.time_ns()}\nUSER 10001\n"
     )
     program = (
         "import sys; from pathlib import Path; from lanner.methods import load;"

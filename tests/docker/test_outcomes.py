@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import docker
 import pytest
-from lanner.errors import ErrorClass, ImageBuildError, InfrastructureError, PredictionError
+from lanner.errors import (
+    ErrorClass,
+    ImageBuildError,
+    ImageRefusedError,
+    InfrastructureError,
+    PredictionError,
+)
 from lanner.intake import collect
 from lanner.methods import Method, load
-from lanner.runners.docker import DockerRunner
+from lanner.records import Limits
+from lanner.runners.docker import DockerRunner, remove_image
 from running import Run
 
 pytestmark = pytest.mark.docker
@@ -96,9 +107,27 @@ def test_stdout_and_stderr_are_kept_apart(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there_is_the_platform_s_fault(run: Run) -> None:
-    outcome = run("true", gpus=1)
+    with pytest.raises(InfrastructureError, match="asks for 1 GPU and this machine has none") as caught:
+        run("true", gpus=1)
+    assert caught.value.error_class is ErrorClass.PLATFORM_ERROR
+
+
+def test_a_container_killed_by_somebody_else_is_not_the_method_s_fault(run: Run) -> None:
+    """As `docker kill` and `docker stop` do it; what kills itself ends with the same code, and is a crash."""
+
+    def kill() -> None:
+        client, label = docker.from_env(), f"lanner.run=test-{os.getpid()}"
+        listed: list[Any] = []
+        while not listed:
+            listed = client.containers.list(filters={"label": label}, ignore_removed=True)
+        listed[0].kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    outcome = run("python", "-c", "import time; time.sleep(60)")
+    thread.join()
     assert outcome.error_class is ErrorClass.PLATFORM_ERROR, outcome
-    assert outcome.usage["peak_gpu_memory_mb"] is None
+    assert outcome.message.endswith("not at fault: the container was killed by somebody else")
 
 
 def test_every_usage_is_recorded_where_it_can_be_known(run: Run) -> None:
@@ -110,6 +139,7 @@ def test_every_usage_is_recorded_where_it_can_be_known(run: Run) -> None:
     }  # fmt: skip
     assert 3 <= outcome.usage["output_mb"] < 4
     assert outcome.usage["peak_gpu_memory_mb"] is None
+    assert outcome.provenance["peak_gpu_memory_unknown"] == "no GPU was granted"
 
 
 def test_memory_and_processor_time_are_measured(run: Run) -> None:
@@ -151,6 +181,20 @@ def test_a_step_that_fails_is_the_method_s_and_shows_the_log(probe: Method, tmp_
     with pytest.raises(ImageBuildError, match=r"step .*RUN echo before") as caught:
         DockerRunner().prepare(variant(probe, tmp_path, dockerfile))
     assert "reason" in caught.value.log_tail
+
+
+@pytest.mark.parametrize("last_line", ["", "USER root", "USER 0:0"])
+def test_an_image_that_would_run_as_root_is_refused_before_anything_runs(
+    last_line: str, probe: Method, tmp_path: Path
+) -> None:
+    method = variant(probe, tmp_path, f"FROM python:3.11-slim-bookworm\n{last_line}\n")
+    with pytest.raises(ImageRefusedError, match=r"runs as root.*add `USER 10001`"):
+        DockerRunner().prepare(method)
+    pinned = replace(probe, document={**probe.document, "image": method.tag}, identity="image:root")
+    folders = {name: tmp_path / name for name in ("input_dir", "output_dir", "log_dir")}
+    with pytest.raises(ImageRefusedError, match="build one with `FROM"):
+        DockerRunner().run(pinned, **folders, environment={}, limits=Limits(), labels={})
+    remove_image(method.tag)
 
 
 def test_a_base_image_that_cannot_be_had_is_the_platform_s(probe: Method, tmp_path: Path) -> None:

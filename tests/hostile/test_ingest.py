@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import anndata
@@ -16,7 +19,7 @@ import pytest
 import scipy.sparse as sp
 from files import CANARY, EXPECTED, GENES, N_CELLS, REQUESTS, ROWS, values
 from lanner import ingest as module
-from lanner.errors import ErrorClass, PredictionError
+from lanner.errors import ErrorClass, InfrastructureError, PredictionError
 from lanner.ingest import Expectation, IngestResult, ingest
 from lanner.ingest_child import MEMORY_BYTES
 
@@ -205,7 +208,151 @@ def test_a_harness_run_by_root_reads_a_file_in_somebody_s_closed_folder(tmp_path
 
 def test_the_result_says_what_held_the_child(tmp_path: Path) -> None:
     files.write_good(tmp_path / SOURCE)
-    assert read(tmp_path).confinement.startswith("landlock" if landlock_abi() else "rlimits only")
+    held = read(tmp_path).confinement
+    assert held == module.confinement()
+    assert held.startswith("landlock" if landlock_abi() else "a root folder of its own")
+
+
+WITHOUT_LANDLOCK = "import lanner.ingest_child as c; c.landlock_abi = lambda: 0; "
+
+
+def without_landlock(monkeypatch: pytest.MonkeyPatch, more: str = "") -> None:
+    monkeypatch.setattr(module, "CHILD", ("-I", "-c", f"{WITHOUT_LANDLOCK}{more}c.main()"))
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that any user can cross and write to, and an empty file in it."""
+    with tempfile.TemporaryDirectory(prefix="lanner-jail-") as folder:
+        path = Path(folder)
+        path.chmod(0o777)
+        (path / SOURCE).write_bytes(b"good")
+        yield path
+
+
+JAILED = """
+import os, sys, _socket
+from pathlib import Path
+from lanner.ingest_child import jail
+parent = os.getppid()
+if user := {user}:  # only now: the interpreter may lie where only we can read it
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+os.chdir(sys.argv[2])
+inside = jail(sys.argv[1], Path(sys.argv[2]))
+if inside is None:
+    print("no user namespaces here")
+    raise SystemExit
+assert open(inside, 'rb').read() == b'good'
+try:
+    {attempt}
+except OSError as error:
+    print("denied", error.errno)
+"""
+JAIL_ATTEMPTS = {
+    **ATTEMPTS,
+    "read the source by its own path": "open(sys.argv[1]).read()",
+    "leave by the parent folder": "open('../../etc/passwd').read()",
+    "signal the harness": "os.kill(parent, 0)",
+    "make a root folder again": "os.chroot('/')",
+    "write over what it reads": "open(inside, 'r+b')" if os.geteuid() == 0 else "open('/none')",
+}
+del JAIL_ATTEMPTS["signal the parent"], JAIL_ATTEMPTS["list a folder"]  # there is nobody and nothing to see
+
+
+@pytest.mark.parametrize("user", [None, 12345], ids=["as we are", "as somebody"])
+@pytest.mark.parametrize("attempt", JAIL_ATTEMPTS.values(), ids=JAIL_ATTEMPTS.keys())
+def test_without_landlock_a_root_folder_of_its_own_denies_the_child_the_same(
+    attempt: str, user: int | None, open_folder: Path
+) -> None:
+    if user is not None and os.geteuid() != 0:
+        pytest.skip("only root can become somebody")
+    if user is not None and "inside" in attempt:
+        pytest.skip("without root the copy is its reader's own, and only the copy")
+    program = JAILED.format(attempt=attempt, user=user)
+    done = subprocess.run(
+        [sys.executable, "-c", program, open_folder / SOURCE, open_folder],
+        capture_output=True,
+        text=True,
+        env=module._environment(),
+        check=True,
+    )
+    if done.stdout.startswith("no user namespaces"):
+        pytest.skip("this machine allows nobody user namespaces")
+    assert done.stdout.startswith("denied"), done
+    assert (open_folder / SOURCE).read_bytes() == b"good"
+
+
+def test_in_there_is_one_process_and_one_file(open_folder: Path) -> None:
+    attempt = "print(os.getpid(), os.listdir('/'), os.getuid() != 0 or 'root')"
+    done = subprocess.run(
+        [sys.executable, "-c", JAILED.format(attempt=attempt, user=None), open_folder / SOURCE, open_folder],
+        capture_output=True,
+        text=True,
+        env=module._environment(),
+        check=True,
+    )
+    assert done.stdout.strip() == f"1 ['{SOURCE}'] True"
+
+
+def test_without_landlock_a_good_file_arrives_and_nothing_of_the_jail_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_good(tmp_path / SOURCE)
+    expected = read(tmp_path).content_sha256
+    shutil.rmtree(tmp_path / "canonical")
+    without_landlock(monkeypatch)
+    result = read(tmp_path)
+    assert result.content_sha256 == expected
+    assert result.confinement == "a root folder of its own, rlimits"
+    assert {path.suffix for path in result.folder.iterdir()} == {".npy"}
+
+
+@pytest.mark.parametrize("build", [files.external_link_at_matrix, files.raw_storage_of_the_truth])
+def test_without_landlock_and_without_our_checks_the_truth_is_still_out_of_reach(
+    build: files.Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_truth(tmp_path / "truth.h5ad")
+    build(tmp_path / SOURCE, tmp_path / "truth.h5ad")
+    naive = "import h5py; c.read = lambda source, *_: "
+    naive += "{'ok': False, 'code': 'read', 'message': repr(h5py.File(source)['X'][:])}; "
+    without_landlock(monkeypatch, naive)
+    error = refusal(tmp_path)
+    assert error.code == "unreadable" and str(CANARY) not in str(error)
+    monkeypatch.setattr(
+        module, "CHILD", ("-I", "-c", f"{WITHOUT_LANDLOCK}c.jail = lambda *_: None; {naive}c.main()")
+    )
+    monkeypatch.setenv(module.UNCONFINED_VARIABLE, "1")
+    assert refusal(tmp_path).code == "read", "without any wall it is read: the test itself holds"
+
+
+def test_a_hostile_file_hangs_or_kills_a_jailed_child_no_differently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_good(tmp_path / SOURCE)
+    without_landlock(monkeypatch, "import ctypes; c.read = lambda *_: ctypes.string_at(0); ")
+    assert "signal 11" in str(refusal(tmp_path))
+    without_landlock(monkeypatch, "import time; c.read = lambda *_: time.sleep(60); ")
+    began = time.monotonic()
+    assert refusal(tmp_path, timeout_s=3).code == "unreadable"
+    assert time.monotonic() - began < 30
+
+
+def test_where_nothing_holds_the_reader_nothing_is_read_unless_a_person_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write_good(tmp_path / SOURCE)
+    without_landlock(monkeypatch, "c.jail = lambda *_: None; ")
+    with pytest.raises(
+        InfrastructureError, match=r"none is read: use Linux 5\.13.*LANNER_UNCONFINED_READING=1"
+    ):
+        read(tmp_path)
+    with pytest.raises(InfrastructureError):
+        module.confinement()
+    assert not (tmp_path / "canonical").exists()
+    monkeypatch.setenv(module.UNCONFINED_VARIABLE, "1")
+    assert read(tmp_path).confinement == "rlimits only" == module.confinement()
 
 
 def test_a_large_prediction_is_read_within_the_memory_limit(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,33 @@ def test_an_interrupted_build_cancels_its_runs_says_so_and_ends_with_130(bench: 
     assert "Traceback" not in stderr
     assert [(r["state"], r["error_class"]) for r in bench.records()] == [("cancelled", "CANCELLED")] * 2
     bench.assert_tidy()
+
+
+SWALLOWS = """
+import signal
+from pathlib import Path
+from lanner import interruption
+from lanner.config import Settings
+from lanner.execution import run_local
+
+interruption.listen()
+run_local([], Settings(home=Path()), jobs=1)
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("swallowed, as some libraries do while they are imported")
+try:
+    run_local([], Settings(home=Path()), jobs=1)
+except KeyboardInterrupt:
+    print("raised again")
+"""
+
+
+def test_an_interrupt_that_a_library_swallowed_still_stops_what_would_begin_next(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SWALLOWS], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "raised again"
 
 
 def test_a_terminated_harness_takes_its_runs_with_it(bench: Bench) -> None:

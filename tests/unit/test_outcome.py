@@ -38,6 +38,9 @@ from lanner.store import RETRIED
         (Ending(exit_code=137, oom_flag=True, killed_for=ErrorClass.TIMEOUT), ErrorClass.TIMEOUT),
         (Ending(exit_code=0, killed_for=ErrorClass.OUTPUT_TOO_LARGE), ErrorClass.OUTPUT_TOO_LARGE),
         (Ending(exit_code=0, output_too_large=True), ErrorClass.OUTPUT_TOO_LARGE),
+        (Ending(exit_code=137, killed_outside=True), ErrorClass.PLATFORM_ERROR),  # `docker kill`
+        (Ending(exit_code=137, killed_outside=True, oom_flag=True), ErrorClass.OOM),
+        (Ending(exit_code=0, killed_outside=True), None),
         (Ending(exit_code=1, disk_full=True), ErrorClass.DISK_FULL),
         (Ending(exit_code=0, disk_full=True), None),
         (

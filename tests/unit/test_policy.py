@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
+from lanner.errors import InfrastructureError
 from lanner.records import Limits
 from lanner.runners.policy import (
     ROOT_SUBSTITUTE,
+    apptainer_command,
     container_options,
+    for_podman,
     isolation,
     method_environment,
     sandbox_user,
@@ -89,9 +92,17 @@ def test_volumes_of_the_image_are_masked_but_not_the_contract_s_own_folders() ->
 def test_gpus_are_requested_only_when_asked_for() -> None:
     assert "device_requests" not in options()
     assert options()["environment"]["NVIDIA_VISIBLE_DEVICES"] == "void"
-    granted = options(replace(LIMITS, gpus=1))
-    assert granted["device_requests"][0]["Count"] == 1
+    granted = options(replace(LIMITS, gpus=2), devices=("GPU-a", "GPU-c"))
+    assert granted["device_requests"] == [
+        {"Driver": "", "DeviceIDs": ["GPU-a", "GPU-c"], "Capabilities": [["gpu"]]}
+    ]
     assert "NVIDIA_VISIBLE_DEVICES" not in granted["environment"]
+
+
+@pytest.mark.parametrize("devices", [(), ("GPU-a", "GPU-b")])
+def test_a_run_is_given_just_the_devices_that_were_leased_for_it(devices: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"devices leased for a run that is granted 1"):
+        options(replace(LIMITS, gpus=1), devices=devices)
 
 
 def test_nothing_of_the_host_s_environment_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,6 +113,61 @@ def test_nothing_of_the_host_s_environment_passes(monkeypatch: pytest.MonkeyPatc
 def test_threads_follow_the_cpus_granted() -> None:
     assert method_environment(replace(LIMITS, cpus=4.0))["OMP_NUM_THREADS"] == "4"
     assert method_environment(replace(LIMITS, cpus=0.5))["MKL_NUM_THREADS"] == "1"
+
+
+def test_another_runtime_changes_nothing_else() -> None:
+    assert options(runtime="runsc") == {**options(), "runtime": "runsc"}
+    assert "runtime" not in options(runtime=None)
+
+
+def test_podman_gets_the_same_and_one_limit_more() -> None:
+    adapted = for_podman(options())
+    (more,) = [limit for limit in adapted.pop("ulimits") if limit not in options()["ulimits"]]
+    assert more["Name"] == "nproc"
+    assert adapted == {name: value for name, value in options().items() if name != "ulimits"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [({"runtime": "runsc"}, "its own settings"), ({"gpus": 1, "devices": ("GPU-a",)}, "grants no GPUs")],
+)
+def test_what_podman_would_ignore_is_refused(changed: dict[str, Any], says: str) -> None:
+    limits = replace(LIMITS, gpus=changed.pop("gpus", 0))
+    with pytest.raises(InfrastructureError, match=says):
+        for_podman(options(limits, **changed))
+
+
+def apptainer(cgroups: bool = True, **changed: Any) -> tuple[str, dict[str, str]]:
+    limits = replace(LIMITS, gpus=len(changed.get("devices", ())))
+    command, environment = apptainer_command(
+        options(limits, **changed), image="image.sif", scratch=Path("/scratch"), cgroups=cgroups
+    )
+    return " ".join(command), environment
+
+
+def test_apptainer_is_told_the_same_as_docker() -> None:
+    command, environment = apptainer()
+    assert command == (
+        "apptainer exec --containall --cleanenv --no-privs --no-mount hostfs,bind-paths --net --network none "
+        "--workdir /scratch --pwd /method --bind /in:/input:ro --bind /out:/output:rw --memory 2147483648 "
+        "--memory-swap 2147483648 --cpus 1 --pids-limit 1024 --home /tmp image.sif python predict.py"
+    )
+    inside = {name.removeprefix("APPTAINERENV_"): value for name, value in environment.items()}
+    assert inside.pop("PATH")
+    assert {**inside, "HOME": "/tmp"} == options()["environment"]
+
+
+def test_apptainer_asks_for_limits_only_where_it_may_and_for_gpus_by_id() -> None:
+    assert "--memory" not in apptainer(cgroups=False)[0]
+    command, environment = apptainer(devices=("GPU-a", "GPU-b"))
+    assert " --nv " in command
+    assert environment["APPTAINERENV_CUDA_VISIBLE_DEVICES"] == "GPU-a,GPU-b"
+    assert "--nv" not in apptainer()[0]
+
+
+def test_nothing_of_the_host_s_environment_passes_to_apptainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "canary")
+    assert "canary" not in str(apptainer())
 
 
 def as_compose(limits: Limits) -> dict[str, Any]:

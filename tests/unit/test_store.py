@@ -14,12 +14,14 @@ from pathlib import Path
 import boards
 import psutil
 import pytest
+from lanner import owner
 from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
 from lanner.records import State
 from lanner.store import (
     LEASE_SECONDS,
     RunFolder,
     Status,
+    Watch,
     find_run,
     find_runs,
     read_json,
@@ -216,8 +218,7 @@ def test_an_attempt_of_a_process_that_is_gone_or_never_was_is_dead(tmp_path: Pat
 
 def test_a_process_that_ended_but_was_never_waited_for_is_dead(tmp_path: Path) -> None:
     zombie = subprocess.Popen(["sleep", "60"])
-    created = psutil.Process(zombie.pid).create_time()
-    status = claimed(tmp_path, pid=zombie.pid, pid_started=created)
+    status = claimed(tmp_path, pid=zombie.pid, pid_started=owner.started(zombie.pid))
     assert status.is_alive()
     zombie.kill()
     while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
@@ -227,8 +228,63 @@ def test_a_process_that_ended_but_was_never_waited_for_is_dead(tmp_path: Path) -
 
 
 def test_another_process_under_a_reused_number_is_not_the_one_that_claimed(tmp_path: Path) -> None:
-    mine = psutil.Process().create_time()
+    mine = owner.started(os.getpid())
+    assert mine is not None
     assert not claimed(tmp_path, pid_started=mine - 5).is_alive()
+
+
+def test_an_attempt_from_before_a_restart_of_this_machine_is_dead_at_once(tmp_path: Path) -> None:
+    status = claimed(tmp_path, boot="another")
+    assert not status.is_alive()
+    assert not Watch(status).is_alive()
+
+
+@pytest.mark.parametrize("jump", [-7 * 3600, 7 * 3600])
+def test_a_clock_that_is_set_neither_ends_nor_revives_an_attempt_of_this_machine(
+    jump: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dead").mkdir()
+    ended = subprocess.Popen(["sleep", "60"])
+    alive = claimed(tmp_path)
+    dead = claimed(tmp_path / "dead", pid=ended.pid, pid_started=owner.started(ended.pid))
+    assert alive.is_alive() and dead.is_alive()
+    ended.kill()
+    ended.wait()
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + jump)
+    monkeypatch.setattr(psutil, "boot_time", lambda: now() + jump)  # the kernel computes it from the clock
+    assert alive.is_alive() and Watch(alive).is_alive()
+    assert not dead.is_alive() and not Watch(dead).is_alive()
+
+
+class Clock:
+    """A monotonic clock that stands until it is moved."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("jump", [-7 * 3600, 0, 7 * 3600])
+def test_another_host_s_attempt_is_given_up_when_its_heart_was_seen_to_stand_still(
+    jump: int, tmp_path: Path
+) -> None:
+    status = claimed(tmp_path, host=f"not-{socket.gethostname()}", pid=1)
+    clock = Clock()
+    watch = Watch(status, clock)
+    for beat in range(5):  # every half lease, by a clock that is set by hours in between
+        there = time.time() + jump * (beat % 2) + beat
+        os.utime(status.path, (there, there))
+        assert watch.is_alive()
+        clock.now += LEASE_SECONDS / 2
+        assert watch.is_alive()
+    clock.now += LEASE_SECONDS / 2
+    assert not watch.is_alive()
+    status.beat()
+    assert watch.is_alive()
+    status.set(State.SUCCEEDED)
+    assert not watch.is_alive()
 
 
 def test_an_attempt_of_another_host_is_alive_while_its_heart_beats(tmp_path: Path) -> None:

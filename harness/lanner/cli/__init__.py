@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from lanner import interruption
 from lanner.config import Settings
 from lanner.errors import LannerError
 
@@ -78,6 +79,7 @@ def lanner(context: click.Context, registry: Path | None) -> None:
 
 def main() -> None:
     """Run the command line and exit: one sentence for an expected error, a traceback for a bug."""
+    interruption.listen()
     try:
         code = lanner.main(standalone_mode=False)
     except click.exceptions.Abort:

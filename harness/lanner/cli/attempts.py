@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def retry_command(
             on_state=lambda plan, state: shown.state(plan.label, state),
             on_record=lambda plan, record: shown.done(plan.label, record),
         )
-    records = [plan.folder.record() or {} for plan in plans.values()]
+    records = [_shown(settings.home, plan.folder.record() or {}) for plan in plans.values()]
     columns = ("key", "dataset", "split", "method", "seed", "state", "error_class", "message")
     rows = [{**{column: record.get(column) for column in columns}} for record in records]
     if as_json:
@@ -113,6 +114,12 @@ def cancel_command(settings: Settings, runs: tuple[str, ...], everything: bool, 
         print_json({"cancelling": keys})
     else:
         click.echo("\n".join(keys) or "nothing is under way")
+
+
+def _shown(home: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    from lanner.runners.outcome import published
+
+    return published(record, hidden=bool(record) and store.is_hidden(home, record["keyed"]["split"]))
 
 
 def _is_called(attempt: Path, name: str) -> bool:

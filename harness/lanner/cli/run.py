@@ -12,6 +12,7 @@ from rich.live import Live
 from lanner import store
 from lanner.cli.output import json_option, plain_table, print_json, print_table, talk
 from lanner.config import Settings
+from lanner.errors import ConfigurationError
 from lanner.records import State, printable
 
 STATUS = ("key", "dataset", "split", "method", "seed", "state", "reason")
@@ -129,9 +130,10 @@ def status_command(settings: Settings, failed: bool, watch: bool, as_json: bool)
 @click.command("logs")
 @click.argument("run")
 @click.option("--stream", type=click.Choice(["both", "stdout", "stderr"]), default="both", show_default=True)
+@click.option("--as-maintainer", is_flag=True, help="Also of a hidden split, whose data they may hold.")
 @json_option
 @click.pass_obj
-def logs_command(settings: Settings, run: str, stream: str, as_json: bool) -> None:
+def logs_command(settings: Settings, run: str, stream: str, as_maintainer: bool, as_json: bool) -> None:
     """Show what a method printed. RUN is the start of a run's key, or its folder.
 
     \b
@@ -140,6 +142,11 @@ def logs_command(settings: Settings, run: str, stream: str, as_json: bool) -> No
       lanner logs 3f9c2a1b --stream stderr
     """
     folder, record = store.find_run(settings.home, run)
+    if not as_maintainer and store.is_hidden(settings.home, record["keyed"]["split"]):
+        raise ConfigurationError(
+            f"the split of the run {record['key'][:12]} is hidden, and what methods print may be its data; "
+            "--as-maintainer shows it to whoever may see those"
+        )
     attempt = folder / f"attempt-{record['attempt']}"
     names = ("stdout", "stderr") if stream == "both" else (stream,)
     texts = {name: _log(attempt / f"{name}.log") for name in names}
@@ -153,11 +160,11 @@ def logs_command(settings: Settings, run: str, stream: str, as_json: bool) -> No
 
 
 def _status_rows(settings: Settings, *, failed: bool) -> list[dict[str, Any]]:
-    rows = [_status_row(folder) for folder in sorted((settings.home / "runs").glob("*/*/*/*"))]
+    rows = [_status_row(settings.home, folder) for folder in sorted((settings.home / "runs").glob("*/*/*/*"))]
     return [row for row in rows if row is not None and not (failed and row["state"] == State.SUCCEEDED)]
 
 
-def _status_row(folder: Path) -> dict[str, Any] | None:
+def _status_row(home: Path, folder: Path) -> dict[str, Any] | None:
     attempts = store.RunFolder(path=folder, key="").attempts()
     specs = [spec for attempt in attempts if (spec := store.read_json(attempt / "spec.json"))]
     if not specs:  # a harness was killed while it made the first attempt
@@ -165,6 +172,10 @@ def _status_row(folder: Path) -> dict[str, Any] | None:
     spec = specs[-1]
     status = store.Status(attempts[-1])
     seen = status.read() or {"state": State.PENDING, "error_class": None, "message": ""}
+    if store.is_hidden(home, spec["keyed"]["split"]):
+        from lanner.runners.outcome import published
+
+        seen = dict(published(seen, hidden=True))
     state = seen["state"]
     reason = ": ".join(part for part in (seen.get("error_class"), seen.get("message")) if part)
     live = status.is_alive()

@@ -16,6 +16,7 @@ from lanner.config import Settings
 from lanner.datasets.entry import Entry
 from lanner.datasets.fetch import Progress, disk_errors, fetch, sync
 from lanner.matrix import Matrix
+from lanner.owner import token
 from lanner.records import Condition
 
 
@@ -99,7 +100,7 @@ def load(entry: Entry, settings: Settings, progress: Progress | None = None) -> 
     sources = fetch(entry, settings, progress)
     with disk_errors(f"{entry.id}: writing the normalised dataset to {home}"):
         home.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=home))
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.{token()}.", suffix=".partial", dir=home))
         try:
             source = prepare(entry, sources, partial / "prepared.h5ad")
             normalise(entry, source, partial, progress)

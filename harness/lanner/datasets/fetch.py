@@ -21,6 +21,7 @@ from lanner.config import Settings
 from lanner.datasets import mirror
 from lanner.datasets.entry import Entry, Source
 from lanner.errors import ErrorClass, InfrastructureError
+from lanner.owner import token
 
 Progress = Callable[[str, int, int], None]
 """Called as ``progress(what, done, total)``: bytes of a download, rows of a normalisation."""
@@ -62,7 +63,9 @@ def _fetch_one(
 
 def _take(source: Source, target: Path, deliver: Callable[[Path], None]) -> bool:
     """Have ``deliver`` write a temporary file; keep it under its name if its bytes are the source's."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
+    descriptor, name = tempfile.mkstemp(
+        prefix=f".{target.name}.{token()}.", suffix=".partial", dir=target.parent
+    )
     os.close(descriptor)
     partial = Path(name)
     try:

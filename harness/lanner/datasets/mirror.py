@@ -12,6 +12,7 @@ import pooch
 
 from lanner.config import Settings
 from lanner.datasets.entry import Source
+from lanner.owner import token
 
 MEMORY = "hashes.json"
 
@@ -66,6 +67,6 @@ def _remembered(memory: Path) -> dict[str, str]:
 def _remember(memory: Path, known: dict[str, str]) -> None:
     """Replace the memory at once; a lost update only costs hashing a file again."""
     memory.parent.mkdir(parents=True, exist_ok=True)
-    partial = memory.with_name(f".{memory.name}.{os.getpid()}.partial")
+    partial = memory.with_name(f".{memory.name}.{token()}.partial")
     partial.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
     partial.replace(memory)

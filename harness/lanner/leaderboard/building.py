@@ -23,6 +23,7 @@ from lanner.leaderboard.outcomes import Scored
 from lanner.leaderboard.results import execution_document, leaderboard_document
 from lanner.records import State
 from lanner.runners import RUNNERS
+from lanner.runners.outcome import published
 
 LOG_LINES = 10
 """Last lines of an image's build log that are shown; the attempt's stderr.log keeps more."""
@@ -122,16 +123,15 @@ def _scored(cell: Cell, definition: Definition) -> Scored:
             "key": cell.plan.folder.key,
         }
         return Scored(cell=cell, record=record)
+    hidden = cell.artefact.hidden
     record = cell.plan.folder.record() or pipeline.lost("the run left no record")
     if record["state"] != State.SUCCEEDED:
-        return Scored(cell=cell, record=record)
+        return Scored(cell=cell, record=published(record, hidden=hidden))
     frame = _frame(cell, definition)
     if isinstance(frame, LannerError):
         kind = getattr(frame, "error_class", ErrorClass.METRIC_ERROR)
-        return Scored(
-            cell=cell,
-            record={**record, "state": State.FAILED, "error_class": kind, "message": str(frame)},
-        )
+        failed = {**record, "state": State.FAILED, "error_class": kind, "message": str(frame)}
+        return Scored(cell=cell, record=published(failed, hidden=hidden))
     return Scored(cell=cell, record=record, frame=frame)
 
 

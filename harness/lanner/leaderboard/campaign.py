@@ -65,6 +65,7 @@ class Artefact:
     definition: Definition
     settings: Settings
     monitor: Monitor
+    hidden: bool = False
 
     @cached_property
     def truth(self) -> Truth:
@@ -150,11 +151,18 @@ def expand(
 def artefacts(
     definition: Definition, settings: Settings, dataset: Dataset, monitor: Monitor
 ) -> Iterator[Artefact]:
-    """Every split artefact a leaderboard asks of a dataset, its split saved."""
-    for split in _splits(definition, dataset):
+    """Every split artefact a leaderboard asks of a dataset, its split saved, and marked where hidden."""
+    for split, hidden in _splits(definition, dataset):
         save_split(settings.home, split)
+        if hidden:
+            store.hide(settings.home, split.sha256)
         yield Artefact(
-            dataset=dataset, split=split, definition=definition, settings=settings, monitor=monitor
+            dataset=dataset,
+            split=split,
+            definition=definition,
+            settings=settings,
+            monitor=monitor,
+            hidden=hidden,
         )
 
 
@@ -165,12 +173,18 @@ def save_split(home: Path, split: Split) -> None:
         store.write_json(path, split.to_json())
 
 
-def _splits(definition: Definition, dataset: Dataset) -> list[Split]:
+def _splits(definition: Definition, dataset: Dataset) -> list[tuple[Split, bool]]:
+    """The split artefacts of a dataset, sorted, and whether each is hidden, by any item that names it."""
     designs = definition.datasets[dataset.entry.id]
-    artefacts: dict[str, Split] = {}
+    artefacts: dict[str, tuple[Split, bool]] = {}
     for design in designs if designs is not None else dataset.entry.splits:
+        hidden = False
+        if not isinstance(design, str):
+            hidden = bool(design.get("hidden", False))
+            design = {name: value for name, value in design.items() if name != "hidden"}
         for split in splits.resolve(dataset, design):
-            artefacts[f"{split.id} {split.sha256}"] = split
+            name = f"{split.id} {split.sha256}"
+            artefacts[name] = (split, hidden or (name in artefacts and artefacts[name][1]))
     return [artefacts[name] for name in sorted(artefacts)]
 
 
@@ -203,6 +217,7 @@ def _cell(
             reveal=definition.reveal,
             granted=definition.resources,
             trust_process=trust_process,
+            hidden=artefact.hidden,
         ),
     )
 

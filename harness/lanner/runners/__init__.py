@@ -25,7 +25,8 @@ class Runner(Protocol):
     def prepare(self, method: Method) -> Mapping[str, Any]:
         """Make sure the method can start here, building or pulling its image; return provenance.
 
-        Raises ImageBuildError when the Dockerfile fails, InfrastructureError when the platform does.
+        Raises ImageBuildError when the Dockerfile fails, ImageRefusedError when its image runs as root,
+        InfrastructureError when the platform fails.
         """
         ...
 

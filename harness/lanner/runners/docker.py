@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,28 @@ from docker.models.containers import Container
 from docker.models.images import Image
 from requests.exceptions import RequestException
 
-from lanner.errors import ErrorClass, InfrastructureError
 from lanner.methods import Method
 from lanner.records import Limits, Outcome
-from lanner.runners import RUNNERS
-from lanner.runners.images import (
-    built,
-    built_images,
+from lanner.runners import RUNNERS, gpus
+from lanner.runners.engine import (
+    SANDBOX_LABEL,
+    Engine,
     connect,
+    containers_below,
+    describe_engine,
+    docker_available,
+    engine_facts,
     explain,
-    has_image,
-    pinned,
+    is_podman,
     platform_errors,
-    remove_image,
+    remove_container,
+    remove_containers,
 )
+from lanner.runners.images import built, built_images, has_image, pinned, refuse_root, remove_image
 from lanner.runners.outcome import Ending, classify, last_line
-from lanner.runners.policy import METHOD_DIR, container_options, sandbox_user
-from lanner.runners.watch import CgroupMeter, GpuMeter, is_disk_full, is_too_large, usage
+from lanner.runners.policy import METHOD_DIR, RUNTIME_VARIABLE, container_options, for_podman, sandbox_user
+from lanner.runners.supervision import Supervised
+from lanner.runners.watch import is_disk_full, usage
 
 __all__ = [
     "RUNTIME_VARIABLE",
@@ -42,90 +47,15 @@ __all__ = [
     "DockerRunner",
     "Engine",
     "built_images",
+    "containers_below",
     "describe_engine",
     "docker_available",
     "engine_facts",
     "has_image",
+    "remove_container",
     "remove_containers",
     "remove_image",
 ]
-
-SHORTEST_POLL_S, LONGEST_POLL_S = 0.02, 0.2
-NOT_ENDED = frozenset({"created", "configured", "initialized", "running", "restarting", "paused", "removing"})
-SANDBOX_LABEL = "lanner.sandbox"
-
-RUNTIME_VARIABLE = "LANNER_DOCKER_RUNTIME"
-"""Names another OCI runtime of the engine, such as gVisor's runsc, for all containers of this harness."""
-
-PODMAN_RUNTIME = f"start `podman --runtime=... system service`, and unset {RUNTIME_VARIABLE}"
-PODMAN_PROCESSES = 32768
-"""podman's own default may exceed what it may grant; the limit that counts is the cgroup's."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Engine:
-    """What an engine says of itself. ``runtimes`` are those it knows of, installed or not."""
-
-    name: str
-    version: str
-    storage: str
-    cgroup: str
-    rootless: bool
-    remapped: bool
-    runtimes: tuple[str, ...]
-    default_runtime: str
-
-    def __str__(self) -> str:
-        """One line: name, version, storage driver, cgroup version, whose users."""
-        users = "rootless" if self.rootless else "remapped users" if self.remapped else "the host's users"
-        return f"{self.name} {self.version}, {self.storage}, cgroup v{self.cgroup}, {users}"
-
-
-def docker_available() -> str | None:
-    """None when an engine answers, else the reason why not, in one sentence."""
-    try:
-        connect(10).close()
-    except InfrastructureError as error:
-        return str(error)
-    return None
-
-
-def engine_facts() -> Engine:
-    """What the engine that answers says of itself; InfrastructureError when none does."""
-    client = connect(10)
-    with platform_errors():
-        info, is_podman = client.info(), _is_podman(client)
-        client.close()
-    security = " ".join(info.get("SecurityOptions") or [])
-    return Engine(
-        name="Podman" if is_podman else "Docker Engine",
-        version=info["ServerVersion"],
-        storage=info["Driver"],
-        cgroup=str(info.get("CgroupVersion") or "1"),
-        rootless=bool(info.get("Rootless")) or "name=rootless" in security,
-        remapped="name=userns" in security,
-        runtimes=tuple(sorted(info.get("Runtimes") or {})),
-        default_runtime=info.get("DefaultRuntime") or "",
-    )
-
-
-def describe_engine() -> str:
-    """``engine_facts`` in one line."""
-    return str(engine_facts())
-
-
-def _is_podman(client: docker.DockerClient) -> bool:
-    components = client.version().get("Components") or []
-    return any("podman" in str(component.get("Name", "")).lower() for component in components)
-
-
-def remove_containers(label: str = SANDBOX_LABEL) -> int:
-    """Remove every container with ``label`` (``name`` or ``name=value``), running or not; return how many."""
-    with platform_errors():
-        found = docker.from_env().containers.list(all=True, filters={"label": label})
-        for container in found:
-            container.remove(force=True, v=True)
-    return len(found)
 
 
 class DockerRunner:
@@ -147,16 +77,17 @@ class DockerRunner:
 
     @cached_property
     def _is_podman(self) -> bool:
-        return _is_podman(self._client)
+        return is_podman(self._client)
 
     def prepare(self, method: Method) -> Mapping[str, Any]:
         """Build ``method.tag`` unless it exists, or pull the pinned image; returns provenance.
 
-        Raises ImageBuildError with the build's last 20 lines, InfrastructureError (PULL_ERROR) when an
-        image cannot be had, InfrastructureError when no Engine answers.
+        Raises ImageBuildError with the build's last 20 lines, ImageRefusedError for an image that runs as
+        root, InfrastructureError (PULL_ERROR) when an image cannot be had, or when no Engine answers.
         """
         with platform_errors():
             image = pinned(self._client, method.image) if method.image else built(self._client, method)
+            refuse_root(method, (image.attrs["Config"] or {}).get("User") or "")
             return self._provenance(method, image)
 
     def run(
@@ -177,44 +108,57 @@ class DockerRunner:
         with platform_errors():
             image = self._client.images.get(method.image or method.tag)
             config = image.attrs["Config"] or {}
-            declared = config.get("WorkingDir") or ""
-            options = container_options(
-                limits,
-                command=method.command,
-                environment=environment,
-                user=user,
-                input_dir=input_dir.resolve(),
-                output_dir=output_dir.resolve(),
-                working_dir=declared if declared not in ("", "/") else METHOD_DIR,
-                volumes=config.get("Volumes") or {},
-                labels={**labels, SANDBOX_LABEL: "1"},
-            )
-            if self._runtime:
-                options["runtime"] = self._runtime
-            if self._is_podman:
-                self._refuse_what_podman_ignores(limits)
-                nproc = {"Name": "nproc", "Soft": PODMAN_PROCESSES, "Hard": PODMAN_PROCESSES}
-                options["ulimits"] = [*options["ulimits"], nproc]
+            refuse_root(method, config.get("User") or "")
             name = f"lanner-{method.name}-{uuid.uuid4().hex[:12]}"
-            container = None
-            try:
-                container = self._client.containers.create(image, name=name, **options)
-                run = _Supervised(container, output_dir, limits)
-                ending = run.to_the_end()
-                if ending.started:
-                    _save_logs(container, log_dir)
-            except APIError as error:
-                ending, run = Ending(exit_code=None, started=False, engine_error=explain(error)), None
-            finally:
-                self._remove(container, name)
+            with gpus.lease(limits.gpus, name, reap=remove_container) as devices:
+                declared = config.get("WorkingDir") or ""
+                options = container_options(
+                    limits,
+                    command=method.command,
+                    environment=environment,
+                    user=user,
+                    input_dir=input_dir.resolve(),
+                    output_dir=output_dir.resolve(),
+                    working_dir=declared if declared not in ("", "/") else METHOD_DIR,
+                    volumes=config.get("Volumes") or {},
+                    labels={**labels, SANDBOX_LABEL: "1"},
+                    devices=devices,
+                    runtime=self._runtime,
+                )
+                if self._is_podman:
+                    options = for_podman(options)
+                ending, run = self._contained(image, name, options, output_dir, log_dir, limits)
         for stream in ("stdout.log", "stderr.log"):
             (log_dir / stream).touch()
-        return self._outcome(ending, run, log_dir, output_dir, self._provenance(method, image))
+        provenance = self._provenance(method, image)
+        return self._outcome(ending, run, log_dir, output_dir, {**provenance, "gpu_devices": list(devices)})
+
+    def _contained(
+        self,
+        image: Image,
+        name: str,
+        options: Mapping[str, Any],
+        output_dir: Path,
+        log_dir: Path,
+        limits: Limits,
+    ) -> tuple[Ending, Supervised | None]:
+        """Create the container, see it to its end, keep its logs, and remove it whatever happens."""
+        container = None
+        try:
+            container = self._client.containers.create(image, name=name, **options)
+            run = Supervised(self._client, container, output_dir, limits)
+            ending = run.to_the_end()
+            _save_logs(container, log_dir)
+            return ending, run
+        except APIError as error:
+            return Ending(exit_code=None, started=False, engine_error=explain(error)), None
+        finally:
+            self._remove(container, name)
 
     def _outcome(
         self,
         ending: Ending,
-        run: _Supervised | None,
+        run: Supervised | None,
         log_dir: Path,
         output_dir: Path,
         provenance: Mapping[str, Any],
@@ -223,7 +167,7 @@ class DockerRunner:
             ending, stderr_line=last_line(log_dir / "stderr.log"), disk_full=is_disk_full(output_dir)
         )
         error_class, message = classify(ending)
-        meter = run.meter if run else None
+        meter, gpu = (run.meter, run.gpu) if run else (None, None)
         return Outcome(
             error_class=error_class,
             exit_code=ending.exit_code,
@@ -232,18 +176,14 @@ class DockerRunner:
                 "wall_seconds": run.wall_seconds if run else 0.0,
                 "cpu_seconds": meter.cpu_seconds if meter else None,
                 "peak_memory_mb": _mb(meter.peak_bytes if meter else None),
-                "peak_gpu_memory_mb": _mb(run.gpu_bytes if run else None),
+                "peak_gpu_memory_mb": _mb(gpu.peak_bytes if gpu else None),
                 "output_mb": usage(output_dir)[0] / (1 << 20),
             },
-            provenance=provenance,
+            provenance={
+                **provenance,
+                "peak_gpu_memory_unknown": gpu.why_unknown if gpu else "no GPU was granted",
+            },
         )
-
-    def _refuse_what_podman_ignores(self, limits: Limits) -> None:
-        """What podman's API (4.3) takes without a word and does not do must not be believed in."""
-        if self._runtime:
-            raise InfrastructureError(f"podman takes its runtime from its own settings: {PODMAN_RUNTIME}")
-        if limits.gpus:
-            raise InfrastructureError("podman's API grants no GPUs; use Docker for methods that need one")
 
     def _provenance(self, method: Method, image: Image) -> Mapping[str, Any]:
         if method.identity not in self._prepared:
@@ -267,71 +207,7 @@ class DockerRunner:
         except (DockerException, RequestException):
             if container is not None:
                 time.sleep(1)  # the daemon may be busy with the kill
-                with platform_errors():
-                    container.remove(force=True, v=True)
-
-
-class _Supervised:
-    """One started container, watched until it ends or must."""
-
-    def __init__(self, container: Container, output_dir: Path, limits: Limits) -> None:
-        self._container, self._output_dir, self._limits = container, output_dir, limits
-        self.meter: CgroupMeter | None = None
-        self.gpu_bytes: int | None = None
-        self.wall_seconds = 0.0
-
-    def to_the_end(self) -> Ending:
-        if not self._limits.gpus:
-            return self._watch()
-        with GpuMeter(lambda: self.meter.pids() if self.meter else ()) as gpu:
-            ending = self._watch()
-        self.gpu_bytes = gpu.peak_bytes
-        return ending
-
-    def _watch(self) -> Ending:
-        self._container.start()  # an APIError here means: never started
-        began = time.monotonic()
-        # Polling, not wait(timeout=), whose errors are not those documented; the watcher needs a beat anyway.
-        killed_for, pause = None, SHORTEST_POLL_S
-        while self._alive():
-            if self.meter:
-                self.meter.sample()
-            killed_for = self._reason_to_kill(time.monotonic() - began)
-            if killed_for:
-                self._kill()
-                break
-            time.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_POLL_S)
-        self.wall_seconds = time.monotonic() - began
-        state = self._container.attrs["State"]
-        return Ending(
-            exit_code=state["ExitCode"],
-            killed_for=killed_for,
-            oom_flag=bool(state.get("OOMKilled")) or bool(self.meter and self.meter.oom_kills),
-            output_too_large=is_too_large(self._output_dir, self._limits),
-            engine_error=state.get("Error") or "",
-        )
-
-    def _alive(self) -> bool:
-        self._container.reload()
-        state = self._container.attrs["State"]
-        if self.meter is None and state.get("Pid"):
-            self.meter = CgroupMeter(int(state["Pid"]))
-        return self._container.status in NOT_ENDED
-
-    def _reason_to_kill(self, elapsed: float) -> ErrorClass | None:
-        if elapsed > self._limits.timeout_s:
-            return ErrorClass.TIMEOUT
-        if is_too_large(self._output_dir, self._limits):
-            return ErrorClass.OUTPUT_TOO_LARGE
-        return None
-
-    def _kill(self) -> None:
-        with suppress(APIError):  # it may have ended by itself a moment ago
-            self._container.kill()
-        deadline = time.monotonic() + 30
-        while self._alive() and time.monotonic() < deadline:
-            time.sleep(SHORTEST_POLL_S)
+                remove_container(name)
 
 
 def _mb(count: int | None) -> float | None:

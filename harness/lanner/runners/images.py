@@ -1,7 +1,4 @@
-"""The engine's images: build a method's folder once, or pull what it names by digest; list and remove them.
-
-The way to the engine is here as well: Docker, or podman through the same SDK, as DOCKER_HOST says.
-"""
+"""The engine's images: a method's folder is built once, or what it names by digest pulled."""
 
 from __future__ import annotations
 
@@ -19,60 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image
-from requests.exceptions import RequestException
 
-from lanner.errors import ErrorClass, ImageBuildError, InfrastructureError
+from lanner.errors import ErrorClass, ImageBuildError, ImageRefusedError, InfrastructureError
 from lanner.methods import Method, folder_files
 from lanner.records import printable
+from lanner.runners.engine import explain, platform_errors
 
-TAIL_LINES = 20
+TAIL_LINES, LINE_LENGTH = 20, 1000
 BUILD_TIMEOUT_S = 3600
 STEP = re.compile(
     r"step \d+/\d+ ?: (.*)", re.IGNORECASE
 )  # "Step 1/2 : FROM" of Docker, "STEP 1/2: " of podman
 METHOD_LABEL = "lanner.method"
-
-START_DOCKER = (
-    "start it (`sudo systemctl start docker`, Docker Desktop, or `podman system service --time=0` with "
-    "DOCKER_HOST set), or use `--runner process` for the bundled methods"
-)
-
-
-def connect(timeout_s: int = 60) -> docker.DockerClient:
-    """A client of the engine that answers; InfrastructureError when none does."""
-    with platform_errors():
-        client = docker.from_env(timeout=timeout_s)
-        client.ping()
-        return client
-
-
-@contextmanager
-def platform_errors() -> Iterator[None]:
-    """Turn what the SDK raises when the engine is at fault into one sentence."""
-    try:
-        yield
-    except ImageNotFound as error:
-        raise InfrastructureError(
-            f"an image is not on this machine: {explain(error)}; build it with `lanner method build`",
-            ErrorClass.PULL_ERROR,
-        ) from None
-    except APIError as error:
-        full = "no space left" in str(error)
-        raise InfrastructureError(
-            f"the container engine refused: {explain(error)}",
-            ErrorClass.DISK_FULL if full else ErrorClass.PLATFORM_ERROR,
-        ) from None
-    except (DockerException, RequestException) as error:
-        raise InfrastructureError(
-            f"no Docker Engine answers ({printable(str(error))[:160]}); {START_DOCKER}"
-        ) from None
-
-
-def explain(error: APIError) -> str:
-    """The engine's own words, printable and short."""
-    return printable(str(error.explanation or error))[:300]
 
 
 def pinned(client: docker.DockerClient, reference: str) -> Image:
@@ -116,6 +73,28 @@ def built(client: docker.DockerClient, method: Method) -> Image:
         )
         build_events(method, events)
         return client.images.get(method.tag)
+
+
+def refuse_root(method: Method, user: str) -> None:
+    """ImageRefusedError where an image's own USER (``Config.User``) is root, so that its author learns of it.
+
+    A run is never uid 0 whatever the image says. But a program written to run as root fails under another
+    user, often far from the reason; this says the reason first. A name is believed: images have no root
+    by another name but on purpose, and it would gain nothing.
+    """
+    name = user.strip().partition(":")[0]
+    if name not in ("", "root") and name.strip("0+-"):
+        return
+    stated = f"its USER is {printable(user.strip())[:40]}" if name else "it states no USER"
+    fix = (
+        f"build one with `FROM {printable(method.image)}` and `USER 10001`, and name that instead"
+        if method.image
+        else "add `USER 10001` to the end of its Dockerfile"
+    )
+    raise ImageRefusedError(
+        f"the image {method.image or method.tag} of {method.name} runs as root ({stated}), which no method "
+        f"may: {fix}"
+    )
 
 
 def has_image(reference: str) -> bool:
@@ -189,7 +168,7 @@ def build_events(method: Method, events: Iterator[Mapping[str, Any]]) -> None:
     for event in events:
         for line in str(event.get("stream") or event.get("error") or "").splitlines():
             if line.strip():
-                tail.append(printable(line.rstrip(), keep="\t"))
+                tail.append(printable(line.rstrip()[:LINE_LENGTH], keep="\t"))
             if found := STEP.match(line):
                 step = found[1]
         if "error" in event:

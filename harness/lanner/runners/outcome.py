@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from lanner.errors import ErrorClass
 from lanner.records import printable
@@ -42,6 +43,7 @@ class Policy:
 POLICIES: Mapping[ErrorClass, Policy] = {
     ErrorClass.PULL_ERROR: Policy("the image could not be pulled", Retry.NEXT_BUILD),
     ErrorClass.BUILD_ERROR: Policy("the image could not be built", Retry.NEXT_BUILD),
+    ErrorClass.IMAGE_REFUSED: Policy("the image runs as root; let its USER be another", Retry.ON_REQUEST),
     ErrorClass.PLATFORM_ERROR: Policy(
         "the container platform failed; the method is not at fault", Retry.NEXT_BUILD
     ),
@@ -72,17 +74,30 @@ POLICIES: Mapping[ErrorClass, Policy] = {
 SENTENCES: Mapping[ErrorClass, str] = {name: policy.sentence for name, policy in POLICIES.items()}
 
 
+def published(record: Mapping[str, Any], *, hidden: bool) -> Mapping[str, Any]:
+    """A run's record as others may see it.
+
+    On a hidden split that is the class's fixed sentence: a method that prints its input, or names its
+    failure after it, or ends with it as an exit code, would else publish it.
+    """
+    if not hidden or record.get("error_class") is None:
+        return record
+    return {**record, "message": SENTENCES[ErrorClass(record["error_class"])]}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Ending:
     """What a runner saw of a run's end. ``killed_for`` is the harness's own reason, set before it kills.
 
-    ``exit_code`` is 128 + n for signal n. ``engine_error`` is the engine's text when the start failed
-    (``started`` is then False) or its complaint about a container that did. ``stderr_line`` is raw.
+    ``killed_outside``: somebody else had the engine kill it. ``exit_code`` is 128 + n for signal n.
+    ``engine_error`` is the engine's text when the start failed (``started`` is then False) or its complaint
+    about a container that did. ``stderr_line`` is raw.
     """
 
     exit_code: int | None
     started: bool = True
     killed_for: ErrorClass | None = None
+    killed_outside: bool = False
     oom_flag: bool = False
     output_too_large: bool = False
     disk_full: bool = False
@@ -100,7 +115,9 @@ def classify(ending: Ending) -> tuple[ErrorClass | None, str]:
     sentence = SENTENCES[error]
     if error is ErrorClass.NOT_APPLICABLE:
         return error, line or sentence
-    if not ending.started or (error is ErrorClass.START_ERROR and ending.engine_error):
+    if ending.killed_outside and error is ErrorClass.PLATFORM_ERROR:
+        line = "the container was killed by somebody else"
+    elif not ending.started or (error is ErrorClass.START_ERROR and ending.engine_error):
         line = printable(ending.engine_error).strip()[:LINE_LENGTH]
     elif error is ErrorClass.CRASH:
         sentence = f"{sentence} ({_signal(ending.exit_code or 0)})"
@@ -123,6 +140,8 @@ def _error_class(ending: Ending) -> ErrorClass | None:
         return None
     if ending.oom_flag:
         return ErrorClass.OOM
+    if ending.killed_outside:
+        return ErrorClass.PLATFORM_ERROR
     if code == NOT_APPLICABLE_CODE:
         return ErrorClass.NOT_APPLICABLE
     if ending.disk_full:
@@ -140,6 +159,8 @@ def start_failure(text: str) -> ErrorClass:
     """Whose fault it is that a container never started, from the engine's text."""
     if re.search(r"no space left|disk quota", text, re.IGNORECASE):
         return ErrorClass.DISK_FULL
+    if re.search(r"grpc|ttrpc|transport is closing|connection refused", text, re.IGNORECASE):
+        return ErrorClass.PLATFORM_ERROR  # the engine's own parts do not reach each other
     if re.search(r"device driver|nvidia|gpu", text, re.IGNORECASE):
         return ErrorClass.PLATFORM_ERROR
     if re.search(r"rlimit|container-init|cgroup|mount", text, re.IGNORECASE):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lanner.errors import InfrastructureError
 from lanner.records import Limits
 
 METHOD_DIR = "/method"
@@ -20,6 +21,14 @@ LOG_BYTES = 8 << 20
 SHM_BYTES = 2 << 30  # Docker's 64 MiB kill PyTorch's data loaders
 ROOT_SUBSTITUTE = (10001, 10001)
 """Who a container is when the harness is root: uid 0, even without capabilities, can leave setuid files."""
+
+
+RUNTIME_VARIABLE = "LANNER_DOCKER_RUNTIME"
+"""Names another OCI runtime of the engine, such as gVisor's runsc, for all containers of this harness."""
+
+PODMAN_RUNTIME = f"start `podman --runtime=... system service`, and unset {RUNTIME_VARIABLE}"
+PODMAN_PROCESSES = 32768
+"""podman's own default may exceed what it may grant; the limit that counts is the cgroup's."""
 
 
 def sandbox_user() -> tuple[int, int]:
@@ -62,14 +71,20 @@ def container_options(
     working_dir: str = METHOD_DIR,
     volumes: Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
+    devices: Sequence[str] = (),
+    runtime: str | None = None,
 ) -> dict[str, Any]:
     """Keyword arguments of the SDK's ``containers.create`` for one run.
 
     ``volumes`` are the image's own VOLUME paths, which would be writable in spite of the read-only root.
-    Raises ValueError for uid 0.
+    ``devices`` are the ids of the GPUs leased for the run, as many as ``limits`` grant. ``runtime``
+    names another OCI runtime of the engine, such as ``runsc``. Raises ValueError for uid 0 and for another
+    number of devices.
     """
     if user[0] == 0:
         raise ValueError("containers never run as uid 0")
+    if len(devices) != limits.gpus:
+        raise ValueError(f"{len(devices)} devices leased for a run that is granted {limits.gpus}")
     memory = limits.memory_mb << 20
     options: dict[str, Any] = {
         **isolation(limits),
@@ -90,9 +105,64 @@ def container_options(
     for volume in volumes:
         if volume not in ("/input", "/output", "/tmp"):
             options["tmpfs"][volume] = "rw,noexec,nosuid,nodev,size=1m"
-    if limits.gpus > 0:
-        options["device_requests"] = [{"Driver": "", "Count": limits.gpus, "Capabilities": [["gpu"]]}]
+    if devices:
+        options["device_requests"] = [{"Driver": "", "DeviceIDs": list(devices), "Capabilities": [["gpu"]]}]
+    if runtime:
+        options["runtime"] = runtime
     return options
+
+
+def for_podman(options: Mapping[str, Any]) -> dict[str, Any]:
+    """``options`` as podman needs them.
+
+    Raises InfrastructureError for what its API (4.3) takes without a word and does not do.
+    """
+    if "runtime" in options:
+        raise InfrastructureError(f"podman takes its runtime from its own settings: {PODMAN_RUNTIME}")
+    if "device_requests" in options:
+        raise InfrastructureError("podman's API grants no GPUs; use Docker for methods that need one")
+    nproc = {"Name": "nproc", "Soft": PODMAN_PROCESSES, "Hard": PODMAN_PROCESSES}
+    return {**options, "ulimits": [*options["ulimits"], nproc]}
+
+
+def apptainer_command(
+    options: Mapping[str, Any], *, image: str, scratch: Path, cgroups: bool
+) -> tuple[list[str], dict[str, str]]:
+    """The same run for Apptainer: its arguments, and the whole environment to start it with.
+
+    ``options`` are those of ``container_options``. ``scratch`` is an empty folder on disk for /tmp.
+    ``cgroups`` says whether limits may be asked for, which takes cgroup version 2 and delegation; without
+    them a batch system must hold memory and processes, as it must hold time in any case. Runs as whoever
+    calls it, so ``user`` is not used; the image is read-only as it is. Follows Apptainer's manual; no
+    Apptainer has run it yet.
+    """
+    arguments = [
+        "apptainer",
+        "exec",
+        "--containall",
+        "--cleanenv",
+        "--no-privs",
+        "--no-mount",
+        "hostfs,bind-paths",
+    ]
+    if options["network_mode"] == "none":
+        arguments += ["--net", "--network", "none"]
+    arguments += ["--workdir", str(scratch), "--pwd", str(options["working_dir"])]
+    for mount in options["mounts"]:
+        access = "ro" if mount["ReadOnly"] else "rw"
+        arguments += ["--bind", f"{mount['Source']}:{mount['Target']}:{access}"]
+    if cgroups:
+        arguments += ["--memory", str(options["mem_limit"]), "--memory-swap", str(options["memswap_limit"])]
+        arguments += ["--cpus", f"{options['nano_cpus'] / 1e9:g}", "--pids-limit", str(options["pids_limit"])]
+    environment = dict(options["environment"])
+    if "device_requests" in options:
+        arguments.append("--nv")
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(options["device_requests"][0]["DeviceIDs"])
+    # By prefix, not --env, whose values end at a comma. HOME may not be set so; --home sets it.
+    home = environment.pop("HOME")
+    arguments += ["--home", home, image, *options["entrypoint"]]
+    prefixed = {f"APPTAINERENV_{name}": value for name, value in environment.items()}
+    return arguments, {"PATH": "/usr/local/bin:/usr/bin:/bin", **prefixed}
 
 
 def isolation(limits: Limits) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import psutil
 
 from lanner.errors import ErrorClass, InfrastructureError
 from lanner.methods import Method, folder_files, is_bundled
+from lanner.owner import token
 from lanner.records import Limits, Outcome
 from lanner.runners import RUNNERS
 from lanner.runners.outcome import Ending, classify, last_line
@@ -82,7 +83,9 @@ class ProcessRunner:
             )
         output_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="lanner-process-", ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(
+            prefix=f"lanner-process.{token()}.", ignore_cleanup_errors=True
+        ) as scratch:
             here = _copy(method.folder, Path(scratch) / "method")
             home = Path(scratch) / "home"
             home.mkdir()

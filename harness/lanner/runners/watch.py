@@ -89,8 +89,8 @@ class CgroupMeter:
 class GpuMeter:
     """Samples the memory a run's processes hold on GPUs, every second, on a thread of its own.
 
-    ``peak_bytes`` stays None where there is no nvidia-smi or it does not say. ``pids`` returns the run's
-    processes, as the host numbers them.
+    ``peak_bytes`` stays None where there is no nvidia-smi or it does not say; ``why_unknown`` then says why.
+    ``pids`` returns the run's processes, as the host numbers them.
     """
 
     def __init__(self, pids: Callable[[], Collection[int]]) -> None:
@@ -98,6 +98,17 @@ class GpuMeter:
         self._pids, self._program = pids, shutil.which("nvidia-smi")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def why_unknown(self) -> str | None:
+        """Why there is no peak; None where there is one."""
+        if self.peak_bytes is not None:
+            return None
+        return (
+            "nvidia-smi listed none of the run's processes"
+            if self._program
+            else "nvidia-smi is not installed"
+        )
 
     def __enter__(self) -> Self:
         if self._program:

@@ -1,0 +1,85 @@
+"""Which process works on something, told apart from every other that ever had, or will have, its number.
+
+A number alone is reused; a start time on the wall clock moves when somebody sets the clock. The boot's id
+and the start in ticks since boot do neither.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+TOKEN = re.compile(r"^p(\d+)-(\d+)-([0-9a-f]{8})$")
+
+
+@cache
+def boot_id() -> str:
+    """Names this boot of this machine; on systems that do not tell, the time of the boot."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return f"{int(psutil.boot_time()):x}".zfill(8)
+
+
+def started(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot (elsewhere than on Linux, seconds); None if gone.
+
+    A process that has ended but was never waited for is gone: where process 1 reaps nobody, it stays so
+    for ever.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return _started_elsewhere(pid) if not Path("/proc/self/stat").exists() else None
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _started_elsewhere(pid: int) -> int | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else int(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
+def this_process() -> dict[str, Any]:
+    """What a record keeps of who wrote it."""
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "boot": boot_id(), "pid": pid, "pid_started": started(pid)}
+
+
+def is_running(owner: Mapping[str, Any]) -> bool | None:
+    """Whether that process still runs; None where only its own host can know."""
+    if owner["host"] != socket.gethostname():
+        return None
+    if owner.get("boot") != boot_id():
+        return False
+    return owner["pid_started"] is not None and started(int(owner["pid"])) == owner["pid_started"]
+
+
+def token() -> str:
+    """A part for names of temporary files that says whose they are; see ``is_abandoned``."""
+    pid = os.getpid()
+    return f"p{pid}-{started(pid)}-{boot_id()[:8]}"
+
+
+def is_abandoned(name: str) -> bool | None:
+    """Whether the process that named a temporary file has ended; None where that cannot be told.
+
+    Parts of a name are separated by dots. Names without a token, and those of another boot or machine,
+    tell nothing.
+    """
+    for part in name.split("."):
+        found = TOKEN.match(part)
+        if found:
+            pid, start, boot = found.groups()
+            return None if boot != boot_id()[:8] else started(int(pid)) != int(start)
+    return None

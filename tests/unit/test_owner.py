@@ -1,0 +1,109 @@
+"""A process is told from every other that ever had its number, whatever the clock says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from lanner import cleaning, owner, reaping
+from lanner.config import Settings
+from lanner.runners import docker
+from lanner.store import Status
+
+
+def dead_token() -> str:
+    """What a process that has ended named its files."""
+    program = "from lanner.owner import token; print(token())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_this_process_runs_and_one_that_ended_does_not() -> None:
+    assert owner.is_running(owner.this_process()) is True
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert owner.is_running({**owner.this_process(), "pid": ended.pid}) is False
+
+
+def test_of_another_host_nothing_is_known() -> None:
+    assert owner.is_running({**owner.this_process(), "host": "elsewhere"}) is None
+
+
+def test_a_name_tells_whether_its_process_has_ended() -> None:
+    assert owner.is_abandoned(f".train.10.h5ad.{owner.token()}.3fa9.partial") is False
+    assert owner.is_abandoned(f".train.10.h5ad.{dead_token()}.3fa9.partial") is True
+    assert owner.is_abandoned(".train.10.h5ad.partial") is None
+    another_boot = owner.token()[:-8] + "0" * 8
+    assert owner.is_abandoned(f"check.{another_boot}.x") is None
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Temporary files of a dead process, of this one, and of somebody unknown."""
+    run = tmp_path / "runs" / "tiny" / "split" / "method" / "key"
+    for name in (dead_token(), owner.token(), "unknown"):
+        (run / "tmp" / f"check.{name}.abc" / "canonical").mkdir(parents=True)
+        (run / f".run.json.{name}.ab12.partial").write_text("{")
+        (tmp_path / "staged" / f".input.{name}.partial").mkdir(parents=True)
+    (run / "run.json").write_text("{}")
+    return tmp_path
+
+
+def test_the_folder_a_plain_process_ran_in_is_swept_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in (dead_token(), owner.token()):
+        (tmp_path / f"lanner-process.{name}.abc" / "home").mkdir(parents=True)
+    assert reaping.sweep(tmp_path / "home") == 1
+    assert [owner.token() in path.name for path in tmp_path.iterdir()] == [True]
+
+
+def temporary(home: Path) -> list[str]:
+    return [path.name for path in home.rglob("*") if path.name.count(".") > 1]
+
+
+def test_what_dead_processes_left_is_swept_and_nothing_else(home: Path) -> None:
+    assert len(temporary(home)) == 9
+    assert reaping.sweep(home) == 3
+    assert len(temporary(home)) == 6
+    assert not [name for name in temporary(home) if owner.is_abandoned(name)]
+    assert (home / "runs" / "tiny" / "split" / "method" / "key" / "run.json").exists()
+
+
+def test_clean_takes_what_nobody_is_known_to_own_and_leaves_a_live_process_its_files(home: Path) -> None:
+    found = {item.path for item in cleaning.find(Settings(home=home), frozenset({"leftovers"}))}
+    partial = {path.name for path in found if path is not None and path.suffix == ".partial"}
+    assert not [name for name in partial if owner.token() in name]
+    assert [name for name in partial if "unknown" in name]
+
+
+def test_a_link_in_place_of_a_temporary_file_is_removed_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    (tmp_path / f".x.{dead_token()}.partial").symlink_to(tmp_path / "precious")
+    assert reaping.sweep(tmp_path) == 1
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["file"]
+
+
+def test_an_attempt_s_container_is_an_orphan_once_nobody_works_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "tiny" / "split" / "method" / "key"
+    attempts = {name: run / name for name in ("attempt-1", "attempt-2", "attempt-3")}
+    for attempt in attempts.values():
+        attempt.mkdir(parents=True)
+    assert Status(attempts["attempt-2"]).claim()
+    removed: list[str] = []
+
+    def remove(name: str) -> bool:
+        removed.append(name)
+        return True
+
+    monkeypatch.setattr(docker, "containers_below", lambda folder: attempts)
+    monkeypatch.setattr(docker, "remove_container", remove)
+    assert reaping.remove_orphans(tmp_path) == 2
+    assert removed == ["attempt-1", "attempt-3"]
