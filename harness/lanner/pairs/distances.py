@@ -28,7 +28,7 @@ class Points:
     """Cells as dense rows on a device: float32 with float64 norms, or float64."""
 
     def __init__(self, cells: Any, device: str, dtype: torch.dtype, centre: Array) -> None:
-        dense = cells.toarray() if sp.issparse(cells) else np.asarray(cells)
+        dense = cells.toarray() if sp.issparse(cells) else np.array(cells)
         if dtype == torch.float64:
             dense = dense.astype(np.float64)
         shift = torch.as_tensor(centre, device=device)
