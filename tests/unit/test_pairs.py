@@ -14,6 +14,7 @@ from lanner.errors import ConfigurationError
 from lanner.pairs import FilePair, open_pair
 from pair_files import write_pair
 from pairs import MemoryPair, MemorySide, simulated_pair
+from scipy.spatial.distance import cdist
 
 
 @pytest.fixture(scope="module")
@@ -248,3 +249,18 @@ def rounded(pair: MemoryPair, step: float) -> MemoryPair:
             side.groups = [(np.rint(group / step) * step).astype(np.float32) for group in side.groups]
             side.controls = (np.rint(side.controls / step) * step).astype(np.float32)
     return pair
+
+
+def test_the_mmd_to_controls_is_that_of_its_formula(opened: FilePair, expected: MemoryPair) -> None:
+    gammas = (0.001, 1.0)
+    energy, *found = opened.truth.distances_to_control(gammas)
+    assert np.allclose(energy, expected.truth.energy_to_control(), rtol=0, atol=1e-6)
+    for gamma, values in zip(gammas, found, strict=True):
+        wanted = [v_mmd(group, expected.truth.controls, gamma) for group in expected.truth.groups]
+        assert np.allclose(values, wanted, rtol=0, atol=1e-6)
+
+
+def v_mmd(x: Any, y: Any, gamma: float) -> float:
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    means = [np.exp(-gamma * cdist(a, b, "sqeuclidean")).mean() for a, b in ((x, x), (y, y), (x, y))]
+    return float(means[0] + means[1] - 2 * means[2])
