@@ -94,6 +94,7 @@ def for_gene_blocks(
                 job.result()
                 if progress is not None:
                     progress("genes", low + stop, layout.n_genes)
+            del stores, jobs, job  # or these keys would be held while the next ones are made
 
 
 _Tile: TypeAlias = tuple[Array, Array]
