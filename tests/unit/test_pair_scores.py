@@ -144,6 +144,24 @@ def test_contexts_are_scored_apart(expected: MemoryPair, tmp_path: Path) -> None
     assert (frame.loc[frame["metric"] == "mse", "value"] == 0).all()
 
 
+def test_a_context_of_the_prediction_only_is_reported_and_one_of_the_truth_only_refused(
+    expected: MemoryPair, tmp_path: Path
+) -> None:
+    n = sum(map(len, expected.truth.groups)) + len(expected.truth.controls)
+    one, both = {"line": ["a"] * n}, {"line": np.where(np.arange(n) % 2, "a", "b")}
+    files = [
+        write_side(
+            tmp_path / f"{i}.h5ad", expected.truth, expected.perturbations, expected.genes, extra=extra
+        )
+        for i, extra in enumerate((one, both))
+    ]
+    frame = lanner.score(*files, control="control", context_column="line", metrics=["mse"])
+    assert set(frame["context"]) == {"a"}
+    assert set(frame.attrs["not_in_truth"]) == {f"{name}|b" for name in expected.perturbations}
+    with pytest.raises(ConfigurationError, match=r"0\.h5ad: no cell has 'b' in obs column 'line'"):
+        lanner.score(*files[::-1], control="control", context_column="line", metrics=["mse"])
+
+
 def test_peers_metrics_get_the_pair_and_keep_their_own_undefined(
     peer: Callable[..., PeerMetric], files: dict[str, Path], expected: MemoryPair
 ) -> None:

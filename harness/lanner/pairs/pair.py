@@ -222,6 +222,16 @@ def contexts_of(truth: AnyPath, column: str) -> tuple[str, ...]:
         return tuple(sorted(names[code] for code in np.unique(codes)))
 
 
+def cells_of(
+    path: AnyPath, *, control: str, perturbation_column: str | None, context_column: str, context: str
+) -> dict[str, int]:
+    """Cells of each perturbation of one context of a file, without the control."""
+    with CellFile(Path(path)) as file:
+        counts = _labels(file, control, perturbation_column, context_column, context).counts()
+    counts.pop(control, None)
+    return counts
+
+
 def _labels(
     file: CellFile, control: str, column: str | None, context_column: str | None, context: str | None
 ) -> Labels:

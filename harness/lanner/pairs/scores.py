@@ -11,7 +11,7 @@ import numpy as np
 from lanner.compat import COMPAT, Pair
 from lanner.metrics import METRICS
 from lanner.pairs.device import chosen_device
-from lanner.pairs.pair import AnyPath, FilePair, contexts_of, open_pair
+from lanner.pairs.pair import AnyPath, FilePair, cells_of, contexts_of, open_pair
 from lanner.registry import unknown_name
 from lanner.tasks import TASKS
 
@@ -104,7 +104,7 @@ def score(
     import pandas as pd
 
     chosen, where = chosen_metrics(metrics), chosen_device(device)
-    contexts = [None] if context_column is None else list(contexts_of(truth, context_column))
+    contexts = (None,) if context_column is None else contexts_of(truth, context_column)
     frames, extra = [], {}
     for context in contexts:
         with open_pair(
@@ -123,6 +123,16 @@ def score(
         ) as pair:
             frames.append(score_pair(pair, chosen, device=where, progress=progress))
             extra.update({_labelled(name, pair.context): n for name, n in pair.not_in_truth.items()})
+    if context_column is not None:
+        for context in sorted(set(contexts_of(prediction, context_column)) - set(contexts)):
+            alone = cells_of(
+                prediction,
+                control=control,
+                perturbation_column=perturbation_column,
+                context_column=context_column,
+                context=context,
+            )
+            extra.update({_labelled(name, context): n for name, n in alone.items()})
     frame = pd.concat(frames, ignore_index=True)
     frame.attrs.update(note=NOTE, not_in_truth=extra)
     return frame
