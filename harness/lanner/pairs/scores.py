@@ -51,7 +51,8 @@ def chosen_metrics(patterns: Sequence[str] | None) -> list[str]:
     for pattern in patterns or default_metrics():
         found = [name for name in known if name == pattern or fnmatchcase(name, pattern)]
         if not found:
-            raise unknown_name("metric", pattern, known)
+            families = {f"{name.partition('/')[0]}/*" for name in COMPAT}
+            raise unknown_name("metric", pattern, families if "*" in pattern else known)
         chosen.update(dict.fromkeys(found))
     return list(chosen)
 
