@@ -159,6 +159,20 @@ def test_genes_that_never_vary_have_variance_zero_and_p_one(tmp_path: Path) -> N
         assert_same(found, pair)
 
 
+def test_genes_that_no_cell_expresses_have_the_u_of_chance(tmp_path: Path) -> None:
+    pair = simulated_pair()
+    for side in (pair.truth, pair.prediction):
+        for cells in (*side.groups, side.controls):
+            cells[:, 1:] = 0
+    with open_pair(**write_pair(tmp_path, pair, columns=np.arange(1, 60)), control="control") as found:
+        statistic, p = found.truth.mann_whitney()
+        chance = found.truth.n_cells() * found.truth.n_control() / 2
+        assert np.array_equal(statistic, np.repeat(chance[:, None], 59, axis=1))
+        assert (p == 1).all()
+        assert (found.wasserstein_by_gene() == 0).all()
+        assert (found.energy() == 0).all()
+
+
 def test_one_gene_is_enough(tmp_path: Path) -> None:
     pair = simulated_pair(n_genes=30)
     columns = np.array([3])

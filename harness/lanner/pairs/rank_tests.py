@@ -48,11 +48,11 @@ def mann_whitney_block(
     zeros = n_control - np.diff(before)
     found = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)[:, :n_groups]
     own_zeros = sizes - found
-    U = np.bincount(place, below, shape[0] * shape[1]).reshape(shape)[:, :n_groups]
+    U = _sums(place, below, shape[0] * shape[1]).reshape(shape)[:, :n_groups]
     U += found * (zeros - before[:-1])[:, None] + own_zeros * (0.5 * zeros[:, None])
 
     tied, controls, of_gene = _tied_with_controls(key, is_control, edges, layout)
-    U += np.bincount(place[tied], 0.5 * controls, shape[0] * shape[1]).reshape(shape)[:, :n_groups]
+    U += _sums(place[tied], 0.5 * controls, shape[0] * shape[1]).reshape(shape)[:, :n_groups]
     ties = _cubed(zeros[:, None] + own_zeros) + of_gene[:, None]
     ties += _shared_ties(key, group, place, tied, controls, n_groups, shape)
     return U.T, p_values(U, ties, sizes, n_control).T
@@ -72,7 +72,7 @@ def _tied_with_controls(
     offsets = np.cumsum(lengths) - lengths
     tied = np.repeat(starts - offsets, lengths) + np.arange(int(lengths.sum()))
     gene = np.searchsorted(edges, ends, side="right") - 1
-    of_gene = np.bincount(gene, _cubed(counts), len(edges) - 1)
+    of_gene = _sums(gene, _cubed(counts), len(edges) - 1)
     return tied, np.repeat(counts, lengths).astype(np.float64), of_gene
 
 
@@ -104,7 +104,7 @@ def _shared_ties(
     The (j + 1)-th of a group's cells of one value that c controls have adds 3 (c + j) (c + j + 1).
     """
     size = shape[0] * shape[1]
-    extra = np.bincount(place[tied], 3 * controls * (controls + 1), size)
+    extra = _sums(place[tied], 3 * controls * (controls + 1), size)
     again = np.flatnonzero((key[1:] == key[:-1]) & (group[1:] < n_groups)) + 1
     if again.size:
         first = np.flatnonzero(np.diff(again, prepend=-1) != 1)
@@ -113,8 +113,14 @@ def _shared_ties(
         if tied.size:
             at = np.minimum(np.searchsorted(tied, again), len(tied) - 1)
             c = np.where(tied[at] == again, controls[at], 0.0)
-        extra += np.bincount(place[again], 3 * (c + j) * (c + j + 1) - 3 * c * (c + 1), size)
+        extra += _sums(place[again], 3 * (c + j) * (c + j + 1) - 3 * c * (c + 1), size)
     return extra.reshape(shape)[:, :n_groups]
+
+
+def _sums(places: Array, weights: Array, size: int) -> Array:
+    """Sums of weights by place, float64 also where there are none (where ``bincount`` counts)."""
+    sums: Array = np.bincount(places, weights, size).astype(np.float64, copy=False)
+    return sums
 
 
 def _changes(values: Array) -> Array:
