@@ -17,7 +17,10 @@ DOCUMENTS = {path.stem: answers.read(path) for path in sorted(FOLDER.glob("*.jso
 PREFIX = {"cell-eval": "cell_eval", "gge-eval": "gge", "pertpy": "pertpy", "scperteval": "scperteval"}
 RTOL, ATOL = 1e-9, 1e-12
 """Peers compute the small data in float64 where they can; where they cannot it says so below."""
-TOLERANCE: dict[str, tuple[float, float]] = {}
+TOLERANCE: dict[str, tuple[float, float]] = {
+    # The peer takes distances from inner products: that of a cell to itself is up to 1e-7 instead of 0.
+    "scperteval/energy_distance_pca_k": (1e-7, 1e-8),
+}
 TIED = {
     "cell_eval/discrimination_score_l1": {"twin_a", "twin_b"},
     "cell_eval/discrimination_score_l2": {"twin_a", "twin_b"},
