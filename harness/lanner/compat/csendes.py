@@ -67,7 +67,7 @@ def _define(name: str, *, delta: bool, listed: str) -> None:
         undefined="NaN, and the mean over perturbations with it; a truth of zeros is passed over",
         better="higher",
         best=1.0,
-        needs=("cells",) if listed else (),
+        needs=("truth cells",) if listed else (),
         faults=faults,
         citation="doi:10.1186/s12864-025-11600-2",
     )(correlation)

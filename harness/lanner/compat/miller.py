@@ -84,11 +84,13 @@ def _totals(side: Side) -> tuple[Array, Array, Array]:
 
 @once
 def weights(pair: Pair) -> Array:
-    """``((|t| - min) / (max - min))^2`` per perturbation, ``(P, G)``; 0 everywhere where max = min."""
+    """``((|t| - min) / (max - min))^2`` per perturbation, ``(P, G)``; 0 where that is undefined."""
     size = against_rest(pair).size
     low, high = size.min(axis=1, keepdims=True), size.max(axis=1, keepdims=True)
-    scaled: Array = np.divide(size - low, high - low, out=np.zeros_like(size), where=high > low)
-    return scaled**2
+    # An infinite t makes NaN of its own weight and 0 of all others; the peer then sets NaN to 0.
+    with np.errstate(invalid="ignore"):
+        scaled = (size - low) / np.where(high > low, high - low, np.nan)
+    return np.square(np.nan_to_num(scaled, nan=0.0))
 
 
 def changes(pair: Pair, reference: Array) -> tuple[Array, Array]:
@@ -125,8 +127,9 @@ def mse(pair: Pair) -> PeerValues:
     undefined="NaN where all weights are 0",
     better="lower",
     best=0.0,
-    needs=("cells",),
-    faults=f"{HALF}; blind to whatever is predicted for genes that do not change",
+    needs=("truth cells",),
+    faults=f"{HALF}; blind to whatever is predicted for genes that do not change; one infinite t takes the "
+    "weight of every gene",
 )
 def wmse(pair: Pair) -> PeerValues:
     """Squared difference of predicted and true mean, weighted by how clearly each gene changes."""
@@ -185,7 +188,7 @@ def _define(suffix: str, reference: Callable[[Pair], Array], words: str, needs: 
     correlation_on_degs.__doc__ = f"Pearson correlation of change from {short}, on changed genes."
     explained_on_degs.__doc__ = f"Explained variance of the change from {short}, on changed genes."
     scored = {"reference": words, "better": "higher", "best": 1.0}
-    of_cells = ("cells", *needs)
+    of_cells = ("truth cells", *needs)
     miller_metric(id=f"miller/pearson_{suffix}", family="pearson delta", needs=needs, faults=HALF, **scored)(
         correlation
     )

@@ -76,7 +76,7 @@ def _dense(side: Side, p: int, genes: Array) -> Array:
 def _define(suffix: str) -> None:
     space, listed = SPACES[suffix]
     options: dict[str, Any] = {"space": space, "ties": LIST_TIES if suffix else "none"}
-    of_list = ("cells",) if suffix else ()
+    of_list = ("truth cells",) if suffix else ()
     where = f", {TOP} changed genes" if suffix else ", all genes"
 
     def mse(pair: Pair) -> PeerValues:

@@ -85,7 +85,7 @@ def corr_all(pair: Pair) -> PeerValues:
     ties=LIST_TIES,
     better="higher",
     best=1.0,
-    needs=("cells",),
+    needs=("truth cells",),
     faults=f"{STAND_IN}; {ALL_TRAIN}; the target gene counts",
 )
 def corr_20de(pair: Pair) -> PeerValues:
@@ -116,7 +116,7 @@ def corr_all_allpert(pair: Pair) -> PeerValues:
     ties=LIST_TIES,
     better="higher",
     best=1.0,
-    needs=("cells", "train"),
+    needs=("truth cells", "train"),
     faults=f"{STAND_IN}; the published function fails with a NameError, the notebook's formula is used; the "
     "genes are chosen by their change from control, not from the reference",
 )
@@ -144,7 +144,7 @@ def rmse_all(pair: Pair) -> PeerValues:
     ties=LIST_TIES,
     better="lower",
     best=0.0,
-    needs=("cells",),
+    needs=("truth cells",),
     faults=STAND_IN,
 )
 def mse_20de(pair: Pair) -> PeerValues:
@@ -159,7 +159,7 @@ def mse_20de(pair: Pair) -> PeerValues:
     ties=LIST_TIES,
     better="lower",
     best=0.0,
-    needs=("cells",),
+    needs=("truth cells",),
     faults=STAND_IN,
 )
 def rmse_20de(pair: Pair) -> PeerValues:
@@ -175,7 +175,7 @@ def rmse_20de(pair: Pair) -> PeerValues:
     ties=LIST_TIES,
     better="higher",
     best=1.0,
-    needs=("cells",),
+    needs=("truth cells",),
     faults=f"{STAND_IN}; the two lists follow different rules, by t and by difference of means, so the truth "
     "itself does not reach 1",
 )

@@ -42,7 +42,7 @@ def _define(name: str, *, delta: bool, listed: bool) -> None:
         undefined="NaN; the peer's mean leaves it out",
         better="higher",
         best=1.0,
-        needs=("cells",) if listed else (),
+        needs=("truth cells",) if listed else (),
         faults="the target gene counts, and a mean with the target set by hand beats deep models by it"
         + ("; GEARS's stored list is computed anew" if listed else ""),
         citation=CITATION,

@@ -117,7 +117,7 @@ def auprc(pair: Pair) -> PeerValues:
     ties="one block, interpolated as Davis and Goadrich do",
     better="higher",
     best=1.0,
-    needs=("cells",),
+    needs=("truth cells",),
     faults=f"the truth itself does not reach 1: labels need a small p, the score does not; {UNIT}",
 )
 def auprc_ungated(pair: Pair) -> PeerValues:
@@ -134,7 +134,7 @@ def auprc_ungated(pair: Pair) -> PeerValues:
     ties="one straight line",
     better="higher",
     best=1.0,
-    needs=("cells",),
+    needs=("truth cells",),
     faults="not what the paper defines: other labels, no gate, trapezoid; a constant score earns "
     "(1 + prevalence) / 2; the truth itself does not reach 1",
 )
@@ -216,7 +216,7 @@ def r2_logfc(pair: Pair) -> PeerValues:
     undefined="NaN below two changed genes",
     better="higher",
     best=1.0,
-    needs=("cells",),
+    needs=("truth cells",),
     faults=f"{SQUARED}; 1 for any two genes; the script takes the labels of zhu/auprc_code",
 )
 def r2_deg(pair: Pair) -> PeerValues:
