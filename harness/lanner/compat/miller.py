@@ -89,8 +89,8 @@ def weights(pair: Pair) -> Array:
     low, high = size.min(axis=1, keepdims=True), size.max(axis=1, keepdims=True)
     # An infinite t makes NaN of its own weight and 0 of all others; the peer then sets NaN to 0.
     with np.errstate(invalid="ignore"):
-        scaled = (size - low) / np.where(high > low, high - low, np.nan)
-    return np.square(np.nan_to_num(scaled, nan=0.0))
+        scaled: Array = (size - low) / np.where(high > low, high - low, np.nan)
+    return np.where(np.isnan(scaled), 0.0, scaled) ** 2
 
 
 def changes(pair: Pair, reference: Array) -> tuple[Array, Array]:
