@@ -45,8 +45,9 @@ class MemorySide:
         return sp.csr_matrix(self.controls.astype(np.float32))
 
     def mann_whitney(self) -> tuple[Array, Array]:
+        controls = self.controls.astype(np.float64)  # of float32, SciPy returns float32 p-values
         tests = [
-            mannwhitneyu(group, self.controls, method="asymptotic", use_continuity=True)
+            mannwhitneyu(group.astype(np.float64), controls, method="asymptotic", use_continuity=True)
             for group in self.groups
         ]
         p = np.stack([test.pvalue for test in tests])

@@ -12,14 +12,15 @@ import pytest
 import scipy.sparse as sp
 from dataset_entries import toy
 from lanner.errors import ConfigurationError
+from lanner.h5ad import blocks
 from lanner.h5ad import source as module
 from lanner.h5ad.source import SourceFile, assemble, write_source
 
 
 def read(path: Path, layer: str | None = None) -> np.ndarray[Any, Any]:
     with SourceFile(path) as source:
-        blocks = [block for _, _, block in source.blocks(layer)]
-    return np.vstack([block if isinstance(block, np.ndarray) else block.toarray() for block in blocks])
+        found = [block for _, _, block in source.blocks(layer)]
+    return np.vstack([block if isinstance(block, np.ndarray) else block.toarray() for block in found])
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix, sp.csc_matrix])
@@ -34,7 +35,7 @@ def test_every_storage_form_reads_the_same(tmp_path: Path, form: Any) -> None:
 def test_blocks_cover_all_rows_once_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Any
 ) -> None:
-    monkeypatch.setattr(module, "BLOCK_VALUES", 7)
+    monkeypatch.setattr(blocks, "BLOCK_VALUES", 7)
     expected = toy().X.toarray()
     expected[3:5] = 0  # empty rows must not stall the walk
     toy(X=form(expected)).write_h5ad(tmp_path / "x.h5ad")

@@ -16,7 +16,8 @@ from lanner.datasets.entry import Entry
 from lanner.datasets.fetch import Progress, sync
 from lanner.datasets.values import CountCheck, ScaleCheck, checked
 from lanner.errors import ConfigurationError
-from lanner.h5ad.source import Block, SourceFile
+from lanner.h5ad.blocks import Block
+from lanner.h5ad.source import SourceFile
 from lanner.matrix import write_matrix
 from lanner.records import CONTROL, Condition
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from lanner.datasets.entry import Entry
 from lanner.errors import ConfigurationError
-from lanner.h5ad.source import Block
+from lanner.h5ad.blocks import Block
 
 LARGEST = {"log1p-cp10k": float(np.log1p(1e4)) + 1e-3, "log1p-normalised": float(np.log1p(1e6))}
 """No value on a log1p scale can be above: all of a cell's 10,000 (or 1,000,000) counts in one gene."""

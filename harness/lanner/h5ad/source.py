@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import anndata
 import h5py
@@ -15,12 +15,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from lanner.errors import ConfigurationError
+from lanner.h5ad.blocks import Block, csr_blocks, dense_blocks, encoding, sparse_shape
 from lanner.h5ad.writing import create
-
-Block: TypeAlias = sp.csr_matrix | np.ndarray[Any, Any]
-
-BLOCK_VALUES = 4 << 20
-"""Values per block of rows: 16 MiB of float32, twice that while a float64 source is read."""
 
 CSC_LIMIT = 256 << 20
 """A CSC matrix of up to this many bytes is converted in memory; a larger one is refused."""
@@ -80,11 +76,11 @@ class SourceFile:
         stored = self._file[name]
         if isinstance(stored, h5py.Dataset):
             self._check_shape(name, stored.shape, shape)
-            return _dense_blocks(stored)
-        self._check_shape(name, _sparse_shape(stored), shape)
-        if _encoding(stored) == "csc":
+            return dense_blocks(stored)
+        self._check_shape(name, sparse_shape(stored), shape)
+        if encoding(stored) == "csc":
             return iter([(0, shape[0], self._converted(stored, name, shape))])
-        return _csr_blocks(stored, shape)
+        return csr_blocks(stored, shape)
 
     def _check_shape(self, name: str, found: tuple[int, ...], expected: tuple[int, int]) -> None:
         if tuple(found) != expected:
@@ -185,32 +181,3 @@ class _CsrAppender:
 
     def close(self) -> None:
         self._group.create_dataset("indptr", data=np.concatenate(self._indptr))
-
-
-def _encoding(group: h5py.Group) -> str:
-    """``csr`` or ``csc``, from today's attribute or that of anndata before 0.7."""
-    text = str(group.attrs.get("encoding-type", group.attrs.get("h5sparse_format", "")))
-    return "csc" if text.startswith("csc") else "csr"
-
-
-def _sparse_shape(group: h5py.Group) -> tuple[int, ...]:
-    return tuple(int(size) for size in group.attrs.get("shape", group.attrs.get("h5sparse_shape", ())))
-
-
-def _csr_blocks(group: h5py.Group, shape: tuple[int, int]) -> Iterator[tuple[int, int, sp.csr_matrix]]:
-    indptr = group["indptr"][:].astype(np.int64)
-    start = 0
-    while start < shape[0]:
-        stop = int(np.searchsorted(indptr, indptr[start] + BLOCK_VALUES, side="right")) - 1
-        stop = min(max(stop, start + 1), shape[0])
-        low, high = int(indptr[start]), int(indptr[stop])
-        parts = (group["data"][low:high], group["indices"][low:high], indptr[start : stop + 1] - low)
-        yield start, stop, sp.csr_matrix(parts, shape=(stop - start, shape[1]))
-        start = stop
-
-
-def _dense_blocks(stored: h5py.Dataset) -> Iterator[tuple[int, int, np.ndarray[Any, Any]]]:
-    step = max(BLOCK_VALUES // max(stored.shape[1], 1), 1)
-    for start in range(0, stored.shape[0], step):
-        stop = min(start + step, stored.shape[0])
-        yield start, stop, stored[start:stop]

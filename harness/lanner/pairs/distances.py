@@ -1,0 +1,133 @@
+"""Sums over pairs of cells of Euclidean distances and Gaussian kernels, over all genes.
+
+Matrix products are float32 where the differences that are taken afterwards leave enough of it, and float64
+elsewhere: squared distances are differences of large numbers, and little is left of them where two cells
+nearly coincide. All sums are float64. Means of distances agree with a float64 computation to 1e-6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+Array = np.ndarray[Any, Any]
+
+CLOSE = 1e-3
+"""Share of |x|^2 + |y|^2 below which a squared distance from float32 products is computed anew."""
+NOTHING = 2.0**-46
+"""Share of |x|^2 + |y|^2 below which a squared distance from float64 products is rounding: 64 units."""
+COLUMNS = 2048
+"""Columns of a product worked on at a time: memory is rows x this."""
+
+
+class Points:
+    """Cells as dense rows on a device: float32 with float64 norms, or float64."""
+
+    def __init__(self, cells: Any, device: str, dtype: torch.dtype, centre: Array) -> None:
+        dense = cells.toarray() if sp.issparse(cells) else np.asarray(cells)
+        if dtype == torch.float64:
+            dense = dense.astype(np.float64)
+        shift = torch.as_tensor(centre, device=device)
+        values = torch.as_tensor(dense, device=device)
+        values -= shift.to(dtype)
+        self.values = values
+        self.norms = torch.cat(
+            [part.double().square().sum(dim=1) for part in torch.split(values, 512)] or [shift[:0]]
+        )
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    def part(self, rows: slice) -> Points:
+        """Some of the cells, without a copy."""
+        part = object.__new__(Points)
+        part.values, part.norms = self.values[rows], self.norms[rows]
+        return part
+
+
+def within(points: Points) -> float:
+    """Sum of distances over all ordered pairs of one set, each cell with itself (at 0) included."""
+    total = 0.0
+    for columns in _columns(points):
+        squared = _squared(points, points, columns)
+        diagonal = torch.arange(columns.start, columns.stop, device=squared.device)
+        squared[diagonal, diagonal - columns.start] = 0.0
+        total += float(squared.sqrt_().sum(dtype=torch.float64))
+    return total
+
+
+def between(left: Points, right: Points, gamma: float | None = None) -> Array:
+    """Sum over the cells of ``right`` of the distance from each cell of ``left``, float64 ``(n_left,)``.
+
+    With ``gamma``, of the kernel ``exp(-gamma d^2)`` instead.
+    """
+    totals = torch.zeros(len(left), dtype=torch.float64, device=left.values.device)
+    for columns in _columns(right):
+        squared = _squared(left, right, columns)
+        terms = squared.sqrt_() if gamma is None else squared.mul_(-gamma).exp_()
+        totals += terms.sum(dim=1, dtype=torch.float64)
+    answer: Array = totals.cpu().numpy()
+    return answer
+
+
+def _columns(points: Points) -> list[slice]:
+    n = len(points)
+    return [slice(low, min(low + COLUMNS, n)) for low in range(0, n, COLUMNS)]
+
+
+def _squared(left: Points, right: Points, columns: slice) -> Tensor:
+    """Squared distances, in the dtype of the points."""
+    other, other_norms = right.values[columns], right.norms[columns]
+    squared = product(left.values, other)
+    squared *= -2
+    dtype = squared.dtype
+    squared += left.norms.to(dtype)[:, None]
+    squared += other_norms.to(dtype)[None, :]
+    if dtype == torch.float64:
+        return _without_rounding(squared, left.norms, other_norms)
+    close = squared < CLOSE * (left.norms.float()[:, None] + other_norms.float()[None, :])
+    if bool(close.any()):
+        _recompute(squared, close, left, right, columns)
+    return squared
+
+
+def _recompute(squared: Tensor, close: Tensor, left: Points, right: Points, columns: slice) -> None:
+    """Squared distances of close pairs anew: few from differences, many from float64 products."""
+    rows, places = close.nonzero(as_tuple=True)
+    if len(rows) <= 4 * len(left):
+        other = right.values[columns]
+        for a, b in zip(torch.split(rows, 4096), torch.split(places, 4096), strict=True):
+            squared[a, b] = (left.values[a].double() - other[b].double()).square_().sum(dim=1).float()
+        return
+    other = right.values[columns].double()
+    for part in torch.split(torch.unique(rows), 256):
+        exact = (left.values[part].double() @ other.T).mul_(-2)
+        exact += left.norms[part][:, None] + right.norms[columns][None, :]
+        squared[part] = _without_rounding(exact, left.norms[part], right.norms[columns]).float()
+
+
+def _without_rounding(squared: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """What is no larger than rounding, or below zero, is zero."""
+    return squared.masked_fill_(squared <= NOTHING * (left[:, None] + right[None, :]), 0.0)
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """``left @ right.T``.
+
+    On a CPU, float32 goes through oneDNN where torch has it: on some processors twice as quick as the BLAS,
+    and float32 as exact.
+    """
+    if left.device.type == "cpu" and left.dtype == torch.float32 and _has_onednn():
+        answer: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
+        return answer
+    return left @ right.T
+
+
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available()) and hasattr(  # type: ignore[no-untyped-call]
+        torch.ops.mkldnn, "_linear_pointwise"
+    )

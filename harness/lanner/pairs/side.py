@@ -1,0 +1,210 @@
+"""One side of a pair: what compatibility metrics ask of one file's cells (``lanner.compat.Side``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from lanner.matrix import Matrix, MatrixWriter
+from lanner.pairs.gene_order import WORKERS, GeneBlock, for_gene_blocks
+from lanner.pairs.sums import group_sums, means_and_variances
+from lanner.pairs.views import Values, View
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from lanner.pairs.distances import Points
+
+Array = np.ndarray[Any, Any]
+Progress = Callable[[str, int, int], None]
+T = TypeVar("T")
+
+ROWS_AT_A_TIME = 512
+"""Cells whose distances to the controls are computed in one go; a larger group is done in portions."""
+
+
+class FileSide:
+    """The cells of one file. One pass gives counts, means and variances; everything else is done on demand.
+
+    Arrays are kept and must not be written to. ``values`` says what the file holds.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        n_perturbations: int,
+        folder: Path,
+        *,
+        device: str = "cpu",
+        progress: Progress | None = None,
+    ) -> None:
+        self.view = view
+        self.values = Values(view.name)
+        self._n = n_perturbations
+        self._folder = folder
+        self._device = device
+        self._progress = progress
+        inside = view.groups[view.groups >= 0]
+        self._sizes: Array = np.bincount(inside, minlength=n_perturbations + 1)
+        self._rows = np.split(np.argsort(inside, kind="stable"), np.cumsum(self._sizes)[:-1])
+        seen = None if view.normalisation is not None else self.values
+        sums, squares = group_sums(view.blocks(seen), n_perturbations + 1, view.n_genes)
+        self._means: Array
+        self._variances: Array
+        self._means, self._variances = means_and_variances(sums, squares, self._sizes)
+        self._within = np.full(n_perturbations, np.nan)
+
+    def n_cells(self) -> Array:
+        """Cells of each perturbation, int64 ``(P,)``."""
+        sizes: Array = self._sizes[: self._n]
+        return sizes
+
+    def n_control(self) -> int:
+        """Control cells of this file; 0 where it has none."""
+        return int(self._sizes[self._n])
+
+    def means(self) -> Array:
+        """Mean profile of each perturbation, float64 ``(P, G)``; NaN without cells."""
+        means: Array = self._means[: self._n]
+        return means
+
+    def variances(self) -> Array:
+        """Variance over cells, N - 1 denominator, float64 ``(P, G)``; NaN below 2 cells."""
+        variances: Array = self._variances[: self._n]
+        return variances
+
+    def control_mean(self) -> Array:
+        """Mean profile of this file's own controls, float64 ``(G,)``; NaN without any."""
+        mean: Array = self._means[self._n]
+        return mean
+
+    def control_variance(self) -> Array:
+        """Their variance ``(G,)``, N - 1 denominator."""
+        variance: Array = self._variances[self._n]
+        return variance
+
+    def cells(self, p: int) -> sp.csr_matrix:
+        """Cells of perturbation ``p``, float32 CSR ``(n, G)``, in the order of the file."""
+        return self._copy.rows(self._rows[p])
+
+    def control_cells(self) -> sp.csr_matrix:
+        """Control cells, float32 CSR ``(n, G)``, in the order of the file."""
+        return self._copy.rows(self._rows[self._n])
+
+    def mann_whitney(self) -> tuple[Array, Array]:
+        """U of each perturbation against this file's own controls, and its two-sided p; ``(P, G)`` each.
+
+        Asymptotic, with tie and continuity correction; p is 1 where a gene is constant in both; both are NaN
+        without controls.
+        """
+        return self._tests
+
+    def energy_to_control(self) -> Array:
+        """``2 E|x - c| - E|x - x'| - E|c - c'|`` to own controls ``(P,)``: Euclid, diagonals included.
+
+        NaN without controls (Rizzo and Szekely 2016, with V-statistics).
+        """
+        return self._energy_to_control
+
+    def prepare(self) -> None:
+        """Make what several threads will ask for: the copy that ``cells`` reads."""
+        _ = self._copy
+
+    @cached_property
+    def _copy(self) -> Matrix:
+        """The cells that take part, in canonical form in a temporary folder: rows in any order, quickly."""
+        folder = self._folder
+        with MatrixWriter(folder, self.view.n_genes, sparse=True) as writer:
+            for _, block in self.view.blocks():
+                writer.append(block)
+        return Matrix(folder, self.view.n_genes)
+
+    @cached_property
+    def _tests(self) -> tuple[Array, Array]:
+        from lanner.pairs.rank_tests import mann_whitney_block
+
+        shape = (self._n, self.view.n_genes)
+        statistic, p = np.full(shape, np.nan), np.full(shape, np.nan)
+        n_control = self.n_control()
+
+        def work(blocks: Sequence[GeneBlock]) -> None:
+            (block,) = blocks
+            genes = slice(block.start, block.stop)
+            statistic[:, genes], p[:, genes] = mann_whitney_block(block, self.n_cells(), n_control)
+
+        if n_control:
+            for_gene_blocks([self.view], work, progress=self._progress)
+        return statistic, p
+
+    @cached_property
+    def _energy_to_control(self) -> Array:
+        from lanner.pairs.distances import between
+
+        n, m = self.n_cells(), self.n_control()
+        if m == 0:
+            return np.full(self._n, np.nan)
+        controls = self.points(self.control_cells(), single=True)
+        own = sum(self._each(lambda rows: between(controls.part(rows), controls).sum(), _portions(m)))
+
+        def one(p: int) -> float:
+            cells = self.cells(p)
+            self.within(p, self.points(cells, single=False))
+            portions = (self.points(cells[rows], single=True) for rows in _portions(cells.shape[0]))
+            return float(sum(between(portion, controls).sum() for portion in portions))
+
+        totals: Array = np.array(self._each(one, range(self._n)))
+        energy: Array = 2 * totals / (n * m) - self._within / n.astype(np.float64) ** 2 - own / m**2
+        return energy
+
+    def within(self, p: int, points: Points) -> float:
+        """Sum of distances over all ordered pairs of ``points``, the cells of perturbation ``p``; kept."""
+        from lanner.pairs.distances import within
+
+        if np.isnan(self._within[p]):
+            self._within[p] = within(points)
+        return float(self._within[p])
+
+    def points(self, cells: sp.csr_matrix, *, single: bool, centre: Array | None = None) -> Points:
+        """Cells as dense rows about ``centre``, the file's own mean unless given; float32 or float64."""
+        import torch
+
+        from lanner.pairs.distances import Points
+
+        dtype = torch.float32 if single else torch.float64
+        return Points(cells, self._device, dtype, self.centre if centre is None else centre)
+
+    @cached_property
+    def centre(self) -> Array:
+        """Mean of all cells ``(G,)``: distances do not depend on it, their rounding does."""
+        mean: Array = self._sizes @ np.nan_to_num(self._means) / max(int(self._sizes.sum()), 1)
+        return mean
+
+    def _each(self, work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
+        return each(work, items, self._progress)
+
+
+def each(work: Callable[[Any], T], items: Sequence[Any], progress: Progress | None = None) -> list[T]:
+    """``work`` of each item, from WORKERS threads of one operation thread each; answers in order."""
+    import torch
+
+    answers: list[T] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(WORKERS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for answer in pool.map(work, items):
+                answers.append(answer)
+                if progress is not None:
+                    progress("perturbations", len(answers), len(items))
+    finally:
+        torch.set_num_threads(threads)
+    return answers
+
+
+def _portions(n: int) -> list[slice]:
+    return [slice(low, min(low + ROWS_AT_A_TIME, n)) for low in range(0, n, ROWS_AT_A_TIME)]
