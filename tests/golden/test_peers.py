@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
+import anndata
+import pandas as pd
 import pytest
-from lanner.compat import COMPAT
+import scipy.sparse as sp
+from lanner.compat import COMPAT, Pair
+from lanner.pairs import open_pair
 
 from benchmarks.peers import agreement, answers, data
 from benchmarks.peers.agreement import PREFIX, TIED, metric_id
@@ -33,6 +38,29 @@ def test_the_peer_saw_the_data_this_test_generates(peer: str) -> None:
 def test_a_compatibility_metric_gives_the_peers_own_number(peer: str, name: str) -> None:
     expected = DOCUMENTS[peer]["values"][name]
     found = agreement.compare(pair(), metric_id(peer, name), expected)
+    assert found.agrees, found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """The same data as two files, float32 as people have them, opened by the quick implementation."""
+    folder, small = tmp_path_factory.mktemp("files"), data.small()
+    paths = [folder / "truth.h5ad", folder / "prediction.h5ad"]
+    for path, side in zip(paths, (small.truth, small.prediction), strict=True):
+        cells, labels = side.stacked()
+        obs = pd.DataFrame({"perturbation": labels}, index=[f"cell_{i}" for i in range(len(labels))])
+        var = pd.DataFrame(index=list(data.GENES))
+        anndata.AnnData(X=sp.csr_matrix(cells.astype("float32")), obs=obs, var=var).write_h5ad(path)
+    with open_pair(*paths, control=data.CONTROL, perturbation_column="perturbation") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(("peer", "name"), CASES, ids=[metric_id(*case) for case in CASES])
+def test_two_files_give_the_peers_own_number(files: Pair, peer: str, name: str) -> None:
+    expected = DOCUMENTS[peer]["values"][name]
+    # Distances between cells are taken in float32 where many are averaged.
+    rtol = 1e-6 if COMPAT[metric_id(peer, name)].card.family == "energy" else agreement.RTOL
+    found = agreement.compare(files, metric_id(peer, name), expected, rtol=rtol)
     assert found.agrees, found
 
 
