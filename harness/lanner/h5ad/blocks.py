@@ -29,7 +29,7 @@ def sparse_shape(group: h5py.Group) -> tuple[int, ...]:
 def csr_blocks(
     group: h5py.Group, shape: tuple[int, int], n_values: int | None = None
 ) -> Iterator[tuple[int, int, sp.csr_matrix]]:
-    """Rows of a CSR matrix in order, ``(start, stop, block)`` of about ``n_values`` [BLOCK_VALUES] stored values."""
+    """Rows of a CSR matrix in order, ``(start, stop, block)`` of about ``n_values`` values."""
     n_values = n_values or BLOCK_VALUES
     indptr = group["indptr"][:].astype(np.int64)
     start = 0
@@ -45,7 +45,7 @@ def csr_blocks(
 def dense_blocks(
     stored: h5py.Dataset, n_values: int | None = None
 ) -> Iterator[tuple[int, int, np.ndarray[Any, Any]]]:
-    """Rows of a dense matrix in order, ``(start, stop, block)`` of about ``n_values`` [BLOCK_VALUES] values."""
+    """Rows of a dense matrix in order, ``(start, stop, block)`` of about ``n_values`` values."""
     step = max((n_values or BLOCK_VALUES) // max(stored.shape[1], 1), 1)
     for start in range(0, stored.shape[0], step):
         stop = min(start + step, stored.shape[0])
