@@ -35,7 +35,10 @@ class Calls:
 def calls(side: Side) -> Calls:
     """``log2(expm1(mean) / expm1(control mean))`` (0 / 0 is 0, x / 0 infinite) and BH-adjusted p."""
     _, p = side.mann_whitney()
-    fdr = false_discovery_control(np.clip(p, 0.0, 1.0), axis=1).astype(np.float32)
+    fdr = np.full(p.shape, np.nan, dtype=np.float32)
+    tested = ~np.isnan(p).any(axis=1)  # not so without control cells
+    if tested.any():
+        fdr[tested] = false_discovery_control(np.clip(p[tested], 0.0, 1.0), axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         lfc = np.log2(np.expm1(side.means()) / np.expm1(side.control_mean()))
     lfc[np.isnan(lfc)] = 0.0
