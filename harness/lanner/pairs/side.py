@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lanner.matrix import Matrix, MatrixWriter
-from lanner.pairs.gene_order import WORKERS, GeneBlock, for_gene_blocks
+from lanner.pairs.gene_order import WORKERS, Layout, for_gene_blocks
 from lanner.pairs.sums import group_sums, means_and_variances
 from lanner.pairs.views import Values, View
 
@@ -138,13 +138,14 @@ class FileSide:
         statistic, p = np.full(shape, np.nan), np.full(shape, np.nan)
         n_control = self.n_control()
 
-        def work(blocks: Sequence[GeneBlock]) -> None:
-            (block,) = blocks
-            genes = slice(block.start, block.stop)
-            statistic[:, genes], p[:, genes] = mann_whitney_block(block, self.n_cells(), n_control)
+        layout = Layout(self.view.n_genes, self._n + 1)
+
+        def work(start: int, stop: int, keys: Sequence[Array]) -> None:
+            found = mann_whitney_block(keys[0], start, stop, layout, self.n_cells(), n_control)
+            statistic[:, start:stop], p[:, start:stop] = found
 
         if n_control:
-            for_gene_blocks([self.view], work, progress=self._progress)
+            for_gene_blocks([self.view], layout, work, progress=self._progress)
         return statistic, p
 
     @cached_property
