@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -16,14 +17,19 @@ Array = np.ndarray[Any, Any]
 EVERY = pytest.mark.parametrize("id", list(COMPAT))
 SCORED = [id for id in COMPAT if COMPAT[id].card.better != "neither"]
 UNBIASED = [id for id in SCORED if "U-statistic" in COMPAT[id].card.estimator]
-UNREACHED = [id for id in SCORED if "the truth itself does not reach" in COMPAT[id].card.faults]
+UNREACHED = [
+    id
+    for id in SCORED
+    if re.search("truth itself does not reach|not 0 for equal distributions", COMPAT[id].card.faults)
+]
 """Cards that say that the peer's best value is out of reach of a perfect prediction."""
+ROW_PAIRED = [id for id in COMPAT if "the order of rows decides" in COMPAT[id].card.faults]
 
 
 @cache
 def pair() -> MemoryPair:
     """Enough genes for every list, enough cells for the strictest test of them."""
-    return simulated_pair(11, n_genes=520, sizes=(150, 140, 130, 145, 160), n_control=220)
+    return simulated_pair(13, n_genes=205, sizes=(62, 55, 71, 66, 74), n_control=120)
 
 
 def sides(
@@ -91,9 +97,9 @@ def test_a_perfect_prediction_reaches_the_best_value(id: str) -> None:
 
 
 @pytest.mark.parametrize("id", UNBIASED)
-def test_an_unbiased_estimate_of_nothing_falls_below_the_best_on_the_same_cells(id: str) -> None:
+def test_an_unbiased_estimate_is_at_most_the_best_on_the_same_cells(id: str) -> None:
     found = COMPAT[id](replace(pair(), prediction=pair().truth)).values
-    assert (found[np.isfinite(found)] < COMPAT[id].card.best).all()
+    assert (found[np.isfinite(found)] <= COMPAT[id].card.best).all()
 
 
 @pytest.mark.parametrize("id", UNREACHED)
@@ -104,7 +110,7 @@ def test_the_truth_falls_short_where_the_card_says_so(id: str) -> None:
         cells[:4, 200] = 50.0
     few.truth.controls[:, 200] = 0.0
     found = COMPAT[id](replace(few, prediction=few.truth)).values
-    assert found[np.isfinite(found)].min() < COMPAT[id].card.best - 1e-3
+    assert np.abs(found[np.isfinite(found)] - COMPAT[id].card.best).max() > 1e-3
 
 
 @pytest.mark.parametrize("id", [id for id in SCORED if id not in UNBIASED])
@@ -132,10 +138,17 @@ def test_the_order_of_genes_changes_nothing(id: str) -> None:
     np.testing.assert_allclose(found, values(id), rtol=1e-6, atol=1e-8)
 
 
-@EVERY
+@pytest.mark.parametrize("id", [id for id in COMPAT if id not in ROW_PAIRED])
 def test_the_order_of_cells_changes_nothing(id: str) -> None:
     found = COMPAT[id](sides(pair(), seed=5)).values
     np.testing.assert_allclose(found, values(id), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("id", ROW_PAIRED)
+def test_the_order_of_cells_decides_where_the_card_says_so(id: str) -> None:
+    even = replace(pair(), prediction=replace(pair().truth))
+    found = COMPAT[id](replace(even, prediction=sides(even, seed=5).truth)).values
+    assert (np.abs(found - COMPAT[id](even).values) > 0.5).any()
 
 
 class Refusing:

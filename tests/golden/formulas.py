@@ -518,7 +518,8 @@ def limma_labels(pair: MemoryPair, p: int) -> Array:
     residual = [((x[:, g] - x[:, g].mean()) ** 2).sum() for g in range(x.shape[1])]
     other = [((y[:, g] - y[:, g].mean()) ** 2).sum() for g in range(y.shape[1])]
     s2 = (np.array(residual) + np.array(other)) / df
-    z = np.log(np.maximum(s2, 1e-5 * np.median(s2)))
+    floored = np.maximum(s2, 1e-5 * (np.median(s2) or 1))
+    z = np.log(floored)
     e = z - digamma(df / 2) + np.log(df / 2)
     surplus = ((e - e.mean()) ** 2).sum() / (len(e) - 1) - polygamma(1, df / 2)
     if surplus > 0:
@@ -526,7 +527,7 @@ def limma_labels(pair: MemoryPair, p: int) -> Array:
         s02 = np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2))
         post, total = (d0 * s02 + df * s2) / (d0 + df), min(d0 + df, df * len(s2))
     else:
-        post, total = np.full(len(s2), np.exp(e.mean())), df * len(s2)
+        post, total = np.full(len(s2), floored.mean()), df * len(s2)
     t = (x.mean(axis=0) - y.mean(axis=0)) / np.sqrt(post * (1 / len(x) + 1 / len(y)))
     adjusted = benjamini_hochberg(2 * stats.t.cdf(-np.abs(t), total))
     return (adjusted < 1e-5) & (np.abs(both(pair, p)[0]) > 0.3)

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from lanner.cli.output import json_option, print_fields, print_json, print_table
+from lanner.cli.output import json_option, print_fields, print_json, print_table, talk
+from lanner.cli.pair import PairOptions, device_option, pair_options, scores_of_files
 
 
 @click.group("metric")
@@ -82,6 +83,55 @@ def info_command(name: str, as_json: bool) -> None:
     print_fields({key: value for key, value in fields.items() if value not in ("none", "")})
 
 
+@metric_command.command("compare")
+@click.argument("name", metavar="NAME")
+@pair_options
+@device_option
+@json_option
+def compare_command(name: str, device: str, as_json: bool, **pair: Any) -> None:
+    """Score one prediction with every metric of a name, side by side: how far do they disagree?
+
+    NAME is a family (pearson delta, pds, energy ...; quote a space or write _) or the id of any member. Means
+    are over perturbations; tau is the median rank correlation (Kendall) with the other variants over
+    perturbations, larger always better. Nothing here is a leaderboard: there are no bounds and no intervals.
+
+    \b
+    Examples:
+      lanner metric compare pds --truth real.h5ad --prediction predicted.h5ad --control non-targeting
+      lanner metric compare cell_eval/mse --truth real.h5ad --prediction predicted.h5ad --control ctrl --json
+      lanner metric compare pearson_delta --truth real.h5ad --prediction predicted.h5ad --control ctrl \\
+        --train train.h5ad
+    """
+    from lanner import catalogue
+    from lanner.catalogue.comparing import compare
+
+    family, ids = catalogue.members(name)
+    files = PairOptions(**pair)
+    frame = scores_of_files(files, ids, device)
+    comparison = compare(frame, family)
+    if as_json:
+        print_json(comparison.to_json())
+        return
+    click.echo(comparison.sentence)
+    click.echo()
+    rows = [
+        (
+            variant.metric,
+            "-" if variant.value is None else f"{variant.value:.4g}",
+            variant.n,
+            _best(variant.better, variant.best),
+            "-" if variant.tau is None else f"{variant.tau:.2f}",
+            variant.reference,
+            variant.space,
+            variant.without,
+        )
+        for variant in comparison.variants
+    ]
+    columns = ("metric", "value", "n", "best", "tau", "reference", "space", "without a value")
+    print_table(columns, rows)
+    talk.print(frame.attrs["note"])
+
+
 @metric_command.command("docs")
 @click.option(
     "--out",
@@ -105,6 +155,10 @@ def docs_command(out: Path, as_json: bool) -> None:
         return
     for path in written:
         click.echo(path)
+
+
+def _best(better: str, best: float) -> str:
+    return "-" if better == "neither" else f"{best:g} ({better})"
 
 
 def _shown(key: str, value: Any) -> str:

@@ -92,9 +92,7 @@ def delta_agreement_acc(pair: Pair) -> PeerValues:
     return PeerValues(values=same.mean(axis=1))
 
 
-@l_li_metric(
-    id="l_li/wasserstein", family="wasserstein", better="lower", best=0.0, needs=("cells",), faults="none"
-)
+@l_li_metric(id="l_li/wasserstein", family="w1", better="lower", best=0.0, needs=("cells",), faults="none")
 def wasserstein(pair: Pair) -> PeerValues:
     """Exact one-dimensional Wasserstein distance of predicted and true cells, mean over genes."""
     return PeerValues(values=pair.wasserstein_by_gene().mean(axis=1))

@@ -77,13 +77,14 @@ def moderated(
 def _prior(variances: Array, freedom: int) -> tuple[float, float]:
     """Scale and degrees of freedom of the scaled inverse chi-square that the variances were drawn from."""
     kept = variances[np.isfinite(variances) & (variances >= 0)]
-    median = float(np.median(kept)) if len(kept) else 0.0
-    if len(kept) < 2 or median == 0.0:
-        return (float(kept[kept > 0].mean()) if (kept > 0).any() else float("nan")), np.inf
-    logs = np.log(np.maximum(kept, 1e-5 * median)) - digamma(freedom / 2) + np.log(freedom / 2)
+    if len(kept) < 2:
+        return (float(kept[0]) if len(kept) else float("nan")), np.inf
+    # limma's floor, whose unit is arbitrary where more than half of the genes are constant.
+    kept = np.maximum(kept, 1e-5 * (float(np.median(kept)) or 1.0))
+    logs = np.log(kept) - digamma(freedom / 2) + np.log(freedom / 2)
     excess = float(logs.var(ddof=1) - polygamma(1, freedom / 2))
     if excess <= 0:
-        return float(np.exp(logs.mean())), np.inf
+        return float(kept.mean()), np.inf
     prior_freedom = 2 * _inverse_trigamma(excess)
     scale = np.exp(logs.mean() + digamma(prior_freedom / 2) - np.log(prior_freedom / 2))
     return float(scale), prior_freedom
