@@ -29,7 +29,7 @@ ROW_PAIRED = [id for id in COMPAT if "the order of rows decides" in COMPAT[id].c
 @cache
 def pair() -> MemoryPair:
     """Enough genes for every list, enough cells for the strictest test of them."""
-    return simulated_pair(13, n_genes=205, sizes=(62, 55, 71, 66, 74), n_control=120)
+    return simulated_pair(13, n_genes=250, sizes=(62, 55, 71, 66, 74), n_control=120)
 
 
 def sides(

@@ -147,7 +147,7 @@ def _define_top(n: int) -> None:
         family="de overlap",
         better="higher",
         best=1.0,
-        faults=f"divides by {n} even where there are fewer genes; no sign; {TARGET}",
+        faults=f"divides by {n} even where ties or the file leave fewer genes; no sign; {TARGET}",
         **options,
     )(overlap_top)
 
