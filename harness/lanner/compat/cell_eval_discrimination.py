@@ -19,6 +19,9 @@ FAULTS = (
 )
 TIES = "equal distances in sorted order of labels; the peer leaves it to an unstable sort that varies by CPU"
 
+NEAR = 1e-10
+"""Share of |x|^2 + |y|^2 within which two distances from inner products may change places by rounding."""
+
 
 def _score(pair: Pair, distances: Callable[[Array, Array, Array], Array]) -> PeerValues:
     """``1 - rank / P``: rank, from 0, of the true delta among all true ones by distance to the predicted."""
@@ -44,8 +47,15 @@ def _l1(predicted: Array, true: Array, own: Array) -> Array:
 
 
 def _l2(predicted: Array, true: Array, own: Array) -> Array:
-    whole: Array = cdist(predicted, true, "sqeuclidean")
+    """Squared distances from inner products; term by term those that nearly tie with the own truth's."""
+    norms = (predicted**2).sum(axis=1)[:, None] + (true**2).sum(axis=1)[None, :]
+    whole: Array = norms - 2.0 * (predicted @ true.T)
     whole -= (own[0] - own[1]) ** 2
+    near = np.abs(whole - np.diag(whole)[:, None]) <= NEAR * norms
+    for query in np.flatnonzero(near.sum(axis=1) > 1):
+        rows = np.flatnonzero(near[query])
+        exact = cdist(predicted[query : query + 1], true[rows], "sqeuclidean")[0]
+        whole[query, rows] = exact - (own[0, query, rows] - own[1, query, rows]) ** 2
     return whole
 
 
