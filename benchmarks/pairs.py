@@ -3,9 +3,9 @@
     python -m benchmarks.pairs [--size S|M|L ...] [--metric NAME ...] [--data FOLDER] [--repeats N]
 
 The files are simulated (``SIZES``): negative binomial counts as log1p of counts per 10,000, CSR, about 13 %
-of them not zero; the prediction is a new draw from shrunken, noised means, not the truth's cells again. Figures
-named ``process`` are those of the whole process with its imports; the others start when the imports are done,
-which is what peers that compile on first use should be compared with after a warm-up.
+of them not zero; the prediction is a new draw from shrunken, noised means, not the truth's cells again.
+Figures named ``process`` are those of the whole process with its imports; the others start when the imports
+are done, which is what peers that compile on first use should be compared with after a warm-up.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from lanner.matrix import Matrix
 from lanner.records import COMBINATION, Condition, ControlPolicy, Request, Split, derived_seed
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
+
     from lanner.datasets import Dataset
 
 Array = np.ndarray[Any, Any]
@@ -235,15 +237,25 @@ def _write_train_centroids(
 
 
 def _pca(dataset: Dataset, split: Split, rows: Array) -> tuple[Array, Array]:
-    """Mean ``(n_genes,)`` and components ``(<= 50, n_genes)`` of at most PCA_CELLS train cells, by ARPACK."""
+    """The PCA of at most PCA_CELLS train cells."""
+    generator = np.random.default_rng(derived_seed(split.sha256, "pca"))
+    return fit_pca(dataset.X().rows, rows, generator)
+
+
+def fit_pca(
+    read: Callable[[Array], sp.csr_matrix], rows: Array, generator: np.random.Generator
+) -> tuple[Array, Array]:
+    """Mean ``(n_genes,)`` and components ``(<= 50, n_genes)`` of at most PCA_CELLS of ``rows``, by ARPACK.
+
+    ``read`` gives the cells of some rows, which it is called with in rising order.
+    """
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits
 
-    generator = np.random.default_rng(derived_seed(split.sha256, "pca"))
     if len(rows) > PCA_CELLS:
         rows = np.sort(generator.choice(rows, PCA_CELLS, replace=False))
-    n_components = min(PCA_COMPONENTS, len(rows) - 1, len(dataset.genes) - 1)
-    cells = dataset.X().rows(rows).astype(np.float64)
+    cells = read(rows).astype(np.float64)
+    n_components = min(PCA_COMPONENTS, len(rows) - 1, cells.shape[1] - 1)
     with threadpool_limits(1):  # one thread: the bits must not depend on how many there are
         pca = PCA(n_components, svd_solver="arpack", random_state=int(generator.integers(2**31)))
         pca.fit(cells)

@@ -1,4 +1,4 @@
-"""``score``: a stored run again, or a prediction made by hand."""
+"""``score``: a stored run again, a prediction made by hand, or two files that know nothing of Lanner."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from lanner import store
 from lanner.cli.output import json_option, print_json, print_table
+from lanner.cli.pair import PairOptions, device_option, pair_options, score_files
 from lanner.cli.stage import open_input
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
@@ -23,14 +24,20 @@ if TYPE_CHECKING:
 
 
 @click.command("score")
-@click.argument("what", metavar="RUN|PREDICTION.h5ad")
+@click.argument("what", metavar="[RUN|PREDICTION.h5ad]", required=False)
 @click.option(
     "--input",
     "input_dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="The staged input folder a prediction file answers.",
 )
-@click.option("--metric", "metrics", multiple=True, help="A metric's id; repeatable [the task's own].")
+@pair_options
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    help="A metric's id, or with --truth a pattern such as 'cell_eval/*'; repeatable [the task's own].",
+)
 @click.option(
     "--residual",
     type=click.Choice(["none", "shift", "zero-preserving-scale"]),
@@ -38,36 +45,55 @@ if TYPE_CHECKING:
     show_default=True,
     help="How cells may be drawn from the profiles of a prediction file.",
 )
-@click.option("--device", default="cpu", show_default=True, help="A torch device: cpu, cuda, cuda:1.")
+@device_option
 @click.option("--per-condition", is_flag=True, help="Every condition's value, not their aggregate.")
 @json_option
 @click.pass_obj
 def score_command(
     settings: Settings,
-    what: str,
+    /,
+    what: str | None,
     input_dir: Path | None,
     metrics: tuple[str, ...],
     residual: str,
     device: str,
     per_condition: bool,
     as_json: bool,
+    **pair: Any,
 ) -> None:
-    """Score a stored run, or a prediction made by hand on a staged input.
+    """Score a stored run, a prediction made by hand on a staged input, or any two files of cells.
 
     RUN is the start of a run's key, or its folder; its stored prediction is scored again without running the
     method. The sealed truth is found in LANNER_HOME by the split's hash.
+
+    With --truth, two .h5ad files are compared that need know nothing of Lanner. The truth's controls are the
+    reference of both; nothing was held apart, so there are no bounds, no skill and no intervals.
 
     \b
     Examples:
       lanner score out/prediction.h5ad --input staged
       lanner score 3f9c2a1b --metric mse --metric pearson_delta --json
+      lanner score --truth real.h5ad --prediction predicted.h5ad --control non-targeting
+      lanner score --truth real.h5ad --prediction predicted.h5ad --control ctrl --metric 'cell_eval/*' \\
+        --perturbation-column condition --out scores.csv
     """
+    files = PairOptions(**pair)
+    if files.truth is not None:
+        if what is not None or input_dir is not None:
+            raise click.UsageError("give --truth and --prediction, or a run or prediction, not both")
+        score_files(files, metrics, device, per_condition=per_condition, as_json=as_json)
+        return
+    files.refuse()
+    if what is None:
+        raise click.UsageError("name a run or a prediction, or give --truth, --prediction and --control")
     from lanner.metrics import METRICS
+    from lanner.pairs.device import chosen_device
     from lanner.tasks import TASKS
 
     chosen = metrics or TASKS["perturbation-response"].metrics
     for name in chosen:
         METRICS[name]
+    device = chosen_device(device)
     if input_dir is not None:
         if not Path(what).is_file():
             raise ConfigurationError(f"{what} is not a file; give the prediction that answers {input_dir}")

@@ -31,7 +31,8 @@ ROWS_AT_A_TIME = 512
 class FileSide:
     """The cells of one file. One pass gives counts, means and variances; everything else is done on demand.
 
-    Arrays are kept and must not be written to. ``values`` says what the file holds.
+    Arrays are kept and must not be written to. ``values`` says what the file holds, ``groups`` the number of
+    the perturbation of each cell that takes part, P for controls.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class FileSide:
         self._progress = progress
         inside = view.groups[view.groups >= 0]
         self._sizes: Array = np.bincount(inside, minlength=n_perturbations + 1)
+        self.groups = inside
         self._rows = np.split(np.argsort(inside, kind="stable"), np.cumsum(self._sizes)[:-1])
         seen = None if view.normalisation is not None else self.values
         sums, squares = group_sums(view.blocks(seen), n_perturbations + 1, view.n_genes)
@@ -91,6 +93,10 @@ class FileSide:
     def cells(self, p: int) -> sp.csr_matrix:
         """Cells of perturbation ``p``, float32 CSR ``(n, G)``, in the order of the file."""
         return self._copy.rows(self._rows[p])
+
+    def some_cells(self, rows: Array) -> sp.csr_matrix:
+        """Cells by their number among those that take part ``(n,)``, int64, in any order."""
+        return self._copy.rows(rows)
 
     def control_cells(self) -> sp.csr_matrix:
         """Control cells, float32 CSR ``(n, G)``, in the order of the file."""

@@ -52,11 +52,21 @@ def reproducible(device: str) -> Iterator[None]:
 
 
 def evaluate(
-    sealed: SealedTruth, sources: Mapping[str, Source], metrics: Sequence[Metric], device: str = "cpu"
+    sealed: SealedTruth,
+    sources: Mapping[str, Source],
+    metrics: Sequence[Metric],
+    device: str = "cpu",
+    *,
+    labels: Mapping[tuple[str, int], Array] | None = None,
 ) -> Tables:
-    """All metrics and variants of all sources on all conditions."""
+    """All metrics and variants of all sources on all conditions.
+
+    ``labels`` are those known already, by label rule and request: bool ``(parts + 1, n_genes)``, packed by
+    ``np.packbits(axis=1)``.
+    """
     truth = cast(SealedTruth, RecentCells(sealed))
     kept_labels = _labels.setdefault(sealed, {})
+    kept_labels.update(labels or {})
     tables = Tables(
         n_parts=2 * truth.halvings or 1, n_conditions=len(truth.requests), sources=sources, metrics=metrics
     )
