@@ -15,7 +15,7 @@ Array = np.ndarray[Any, Any]
 def agreement(stage: str, ours: Path, peer: Path) -> str:
     """Compare two files of values; ``peer`` is a folder for the whole profile."""
     if stage == "profile":
-        return _profile(_table(ours), _table(peer / "results.csv"))
+        return _profile(ours, peer / "results.csv")
     mine, theirs = (dict(np.load(path)) for path in (ours, peer))
     labels = mine.pop("labels").tolist()
     rows = [labels.index(label) for label in theirs.pop("labels").tolist()]
@@ -44,29 +44,20 @@ def _de(mine: Mapping[str, Array], theirs: Mapping[str, Array]) -> str:
     )
 
 
-def _profile(mine: Mapping[str, Array], theirs: Mapping[str, Array]) -> str:
-    if not np.array_equal(mine["perturbation"], theirs["perturbation"]):
-        order = np.argsort(theirs["perturbation"])
-        theirs = {name: column[order] for name, column in theirs.items()}
-    off = {}
-    for name in theirs:
-        if name != "perturbation":
-            x, y = mine[name.lower()], theirs[name]
-            both = np.isfinite(x) & np.isfinite(y)
-            apart = np.abs(x - y)[both].max(initial=0.0)
-            if apart > 1e-6 or (np.isnan(x) != np.isnan(y)).any():
-                off[name] = f"{name} ({int((np.abs(x - y) > 1e-6).sum())} rows, {apart:.1e})"
-    columns = len(theirs) - 1
-    return f"{columns - len(off)} of {columns} columns within 1e-6" + (
-        f"; others: {', '.join(off.values())}" if off else ""
+def _profile(ours: Path, peer: Path) -> str:
+    """Our long table against the peer's wide one, whose values for the whole file stand in every row."""
+    with peer.open(newline="") as file:
+        theirs = {row.pop("perturbation"): row for row in csv.DictReader(file)}
+    off: dict[str, list[float]] = {}
+    columns = {f"cell_eval/{name.lower()}": name for name in next(iter(theirs.values()))}
+    with ours.open(newline="") as file:
+        for row in csv.DictReader(file):
+            found = float(row["value"] or "nan")
+            for label in [row["perturbation"]] if row["perturbation"] else theirs:
+                expected = float(theirs[label][columns[row["metric"]]] or "nan")
+                if not np.isclose(found, expected, rtol=0, atol=1e-6, equal_nan=True):
+                    off.setdefault(row["metric"], []).append(abs(found - expected))
+    others = [f"{name} ({len(apart)} rows, {max(apart):.1e})" for name, apart in off.items()]
+    return f"{len(columns) - len(off)} of {len(columns)} columns within 1e-6" + (
+        f"; others: {', '.join(others)}" if others else ""
     )
-
-
-def _table(path: Path) -> dict[str, Array]:
-    with path.open(newline="") as file:
-        rows = list(csv.reader(file))
-    columns = {name: [row[i] for row in rows[1:]] for i, name in enumerate(rows[0])}
-    return {
-        name: np.array(of) if name == "perturbation" else np.array([float(x or "nan") for x in of])
-        for name, of in columns.items()
-    }

@@ -74,13 +74,14 @@ class Turn:
     def __init__(self, row: Row, files: dict[str, Path], folder: Path, where: Path) -> None:
         self.row, self.files, self.folder = row, files, folder
         self.peer_python = environments.python(row.peer, where)
+        self.table = folder / "ours.csv"
         self.outs = {side: folder / f"{row.stage}-{row.peer}-{side}.npz" for side in ("ours", "peer")}
 
     def ours(self) -> dict[str, Any]:
         if self.row.stage == "profile":
-            arguments = ["profile", str(self.files["truth"]), str(self.files["prediction"])]
-            module = ["-m", "benchmarks.peers.stages.ours", *arguments, str(self.outs["ours"])]
-            return process([sys.executable, *module])
+            files = [f"--{name}={path}" for name, path in self.files.items()]
+            chosen = [f"--control={CONTROL}", "--metric=cell_eval/*", f"--out={self.table}"]
+            return process([sys.executable, "-m", "lanner.cli", "score", *files, *chosen, "--device=cpu"])
         return stage(Path(sys.executable), "ours", self.row.stage, self.files, self.outs["ours"])
 
     def peer(self) -> dict[str, Any]:
@@ -95,5 +96,5 @@ class Turn:
 
     def agreement(self) -> str:
         if self.row.stage == "profile":
-            return agreement("profile", self.outs["ours"].with_suffix(".csv"), self.folder / "cell-eval")
+            return agreement("profile", self.table, self.folder / "cell-eval")
         return agreement(self.row.stage, self.outs["ours"], self.outs["peer"])

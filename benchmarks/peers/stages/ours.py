@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,16 +47,7 @@ def w1(pair: FilePair) -> dict[str, Any]:
     return {"values": pair.wasserstein_by_gene().mean(axis=1)}
 
 
-def profile(pair: FilePair) -> dict[str, Any]:
-    return {
-        id.partition("/")[2]: np.broadcast_to(COMPAT[id](pair).values, len(pair.perturbations))
-        for id in COMPAT
-        if id.startswith("cell_eval/")
-    }
-
-
 WORK: dict[str, tuple[Callable[[FilePair], dict[str, Any]], bool]] = {
-    "profile": (profile, True),
     "de": (de, False),
     "pearson_delta": (pearson_delta, True),
     "pds": (pds, False),
@@ -82,13 +71,7 @@ def main(stage: str, truth: str, prediction: str, out: str) -> None:
         with open_pair(truth, prediction, control=CONTROL) as pair, Clock() as clock:
             values = work(pair)
     labels = np.array(pair.perturbations)
-    if stage == "profile":
-        with Path(out).with_suffix(".csv").open("w", newline="") as file:
-            table = csv.writer(file)
-            table.writerow(["perturbation", *values])
-            table.writerows(zip(labels, *values.values(), strict=True))
-    else:
-        np.savez(out, labels=labels, **values)
+    np.savez(out, labels=labels, **values)
     clock.report(torch_loaded="torch" in sys.modules)
 
 

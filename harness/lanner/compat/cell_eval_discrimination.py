@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
+from threadpoolctl import threadpool_limits
 
 from lanner.compat import Pair, PeerValues
 from lanner.compat.cell_eval_expression import OWN_CONTROL, deltas, expression_metric
@@ -31,9 +32,9 @@ def _score(pair: Pair, distances: Callable[[Array, Array, Array], Array]) -> Pee
     # What a query's own gene contributes is taken off afterwards: one matrix product or pass for all queries.
     query = np.where(own >= 0, predicted[np.arange(len(own)), own], 0.0)
     candidates = np.where(own >= 0, true[:, own], 0.0).T
-    found = distances(
-        predicted, true, np.stack([np.broadcast_to(query[:, None], candidates.shape), candidates])
-    )
+    dropped = np.stack([np.broadcast_to(query[:, None], candidates.shape), candidates])
+    with threadpool_limits(1, user_api="blas"):  # the same bits for any number of threads
+        found = distances(predicted, true, dropped)
     itself = np.diag(found)[:, None]
     index = np.arange(len(own))
     before = (found < itself) | ((found == itself) & (index[None, :] < index[:, None]))
