@@ -83,11 +83,10 @@ def for_gene_blocks(
     work: Work,
     *,
     progress: Progress | None = None,
-    budget: int = BUDGET_BYTES,
 ) -> None:
     """Call ``work`` with the keys of the same genes of each view, block by block, from WORKERS threads."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        for low, high in _ranges(views, budget):
+        for low, high in _ranges(views):
             stores = [list(_tiles(view, layout, low, high)) for view in views]
             edges = _edges(stores, high - low)
             jobs = [pool.submit(_work, work, stores, low, a, b) for a, b in pairwise(edges)]
@@ -110,17 +109,17 @@ def _work(work: Work, stores: Sequence[Sequence[_Tile]], offset: int, start: int
     work(offset + start, offset + stop, keys)
 
 
-def _ranges(views: Sequence[View], budget: int) -> Iterator[tuple[int, int]]:
+def _ranges(views: Sequence[View]) -> Iterator[tuple[int, int]]:
     """Ranges of genes whose keys fit the budget; all genes where the files do."""
     n_genes = views[0].n_genes
-    if 8 * sum(view.file.n_values for view in views) <= budget:
+    if 8 * sum(view.file.n_values for view in views) <= BUDGET_BYTES:
         yield 0, n_genes
         return
     stored = np.zeros(n_genes, np.int64)
     for view in views:
         for _, block in view.blocks():
             stored += np.bincount(block.indices, minlength=n_genes)
-    portion = 8 * np.cumsum(stored) // budget
+    portion = 8 * np.cumsum(stored) // BUDGET_BYTES
     yield from pairwise([0, *(np.flatnonzero(np.diff(portion)) + 1).tolist(), n_genes])
 
 

@@ -101,7 +101,7 @@ class FilePair:
                 for side, cells in ((self.truth, true), (self.prediction, predicted))
             )
             cross = float(between(x, y).sum() / (n * m))
-            own = self.truth.within(p, x) / float(n**2) + self.prediction.within(p, y) / float(m**2)
+            own = float(self.truth.within(p, x)[0] / n**2 + self.prediction.within(p, y)[0] / m**2)
             return 2 * cross - own
 
         self.truth.prepare()
