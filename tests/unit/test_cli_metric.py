@@ -8,6 +8,7 @@ import sys
 
 from click.testing import CliRunner
 from lanner.cli import lanner
+from lanner.compat import COMPAT
 from lanner.metrics import METRICS
 
 
@@ -19,7 +20,32 @@ def test_list_names_every_metric():
     result = run("list")
     assert result.exit_code == 0
     assert all(name in result.output for name in METRICS)
-    assert [card["id"] for card in json.loads(run("list", "--json").output)] == list(METRICS)
+    assert f"{len(COMPAT)} metrics of" in result.stderr
+
+
+def test_list_peers_names_every_metric_of_a_peer():
+    result = run("list", "--peers")
+    assert result.exit_code == 0
+    assert all(name in result.output for name in COMPAT)
+
+
+def test_list_as_json_has_both_kinds():
+    cards = json.loads(run("list", "--json").stdout)
+    assert [card["id"] for card in cards if card["kind"] == "lanner"] == list(METRICS)
+    assert [card["id"] for card in cards if card["kind"] == "peer"] == list(COMPAT)
+    assert len(cards) == len(METRICS) + len(COMPAT)
+
+
+def test_info_prints_the_card_of_a_peers_metric_with_its_faults():
+    card = json.loads(run("info", "perturbench/mmd", "--json").output)
+    assert card["kind"] == "peer" and card["family"] == "mmd"
+    assert "half an energy distance" in card["faults"]
+    assert "half an energy distance" in run("info", "perturbench/mmd").output
+
+
+def test_docs_writes_the_pages(tmp_path):
+    written = json.loads(run("docs", "--out", str(tmp_path), "--json").output)["written"]
+    assert sorted(written) == sorted(str(path) for path in tmp_path.iterdir())
 
 
 def test_info_prints_the_whole_card_and_its_hash():

@@ -41,7 +41,7 @@ LAYERS = (
         "aggregate",
         "audit",
     ),
-    ("pipeline", "scores", "execution", "reaping", "leaderboard", "site", "cleaning", "doctor"),
+    ("pipeline", "scores", "execution", "reaping", "leaderboard", "site", "catalogue", "cleaning", "doctor"),
     ("cli",),
 )
 """Each layer may import the ones before it; rooms of layer 2 are extension packages, strangers to each other.

@@ -1,13 +1,14 @@
-"""``lanner metric``: the cards of all metrics."""
+"""``lanner metric``: the cards of all metrics, and one prediction by every metric of a name."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
-from lanner.cli.output import json_option, print_fields, print_json, print_table
+from lanner.cli.output import json_option, print_fields, print_json, print_table, talk
+from lanner.cli.pair import PairOptions, device_option, pair_options, scores_of_files
 
 
 @click.group("metric")
@@ -17,32 +18,47 @@ def metric_command() -> None:
     \b
     Examples:
       lanner metric list
+      lanner metric list --peers
       lanner metric info pearson_delta
-      lanner metric info de_auprc --json
+      lanner metric info cell_eval/mse --json
+      lanner metric compare pds --truth truth.h5ad --prediction prediction.h5ad --control control
     """
 
 
 @metric_command.command("list")
+@click.option("--peers", is_flag=True, help="The peers' metrics, which reproduce numbers and rank nothing.")
 @json_option
-def list_command(as_json: bool) -> None:
-    """All metrics, one line each.
+def list_command(peers: bool, as_json: bool) -> None:
+    """All metrics, one line each; --json has both kinds.
 
     \b
     Examples:
       lanner metric list
+      lanner metric list --peers
       lanner metric list --json
     """
+    from lanner import catalogue
+    from lanner.compat import COMPAT
     from lanner.metrics import METRICS
 
     if as_json:
-        print_json([_document(name) for name in METRICS])
-        return
-    cards = [METRICS[name].card for name in METRICS]
-    rows = [
-        (card.id, card.level, card.better, _chance(card.chance), card.requires, card.summary)
-        for card in cards
-    ]
-    print_table(("metric", "level", "better", "chance", "needs", "what it is"), rows)
+        print_json([catalogue.document(name) for name in catalogue.names()])
+    elif peers:
+        columns = ("metric", "family", "better", "best", "needs", "what it is")
+        found = [COMPAT[name].card for name in COMPAT]
+        print_table(
+            columns,
+            [(c.id, c.family, c.better, f"{c.best:g}", ", ".join(c.needs), c.summary) for c in found],
+        )
+    else:
+        cards = [METRICS[name].card for name in METRICS]
+        rows = [(c.id, c.level, c.better, _chance(c.chance), c.requires, c.summary) for c in cards]
+        print_table(("metric", "level", "better", "chance", "needs", "what it is"), rows)
+        n_peers = len({COMPAT[name].card.peer for name in COMPAT})
+        click.echo(
+            f"{len(COMPAT)} metrics of {n_peers} peers, under the peers' names: lanner metric list --peers",
+            err=True,
+        )
 
 
 @metric_command.command("info")
@@ -54,9 +70,12 @@ def info_command(name: str, as_json: bool) -> None:
     \b
     Examples:
       lanner metric info energy
+      lanner metric info cell_eval/mse
       lanner metric info pds_cosine --json
     """
-    document = _document(name)
+    from lanner import catalogue
+
+    document = catalogue.document(name)
     if as_json:
         print_json(document)
         return
@@ -64,12 +83,82 @@ def info_command(name: str, as_json: bool) -> None:
     print_fields({key: value for key, value in fields.items() if value not in ("none", "")})
 
 
-def _document(name: str) -> dict[str, Any]:
-    """The card as JSON, with the hash that score rows carry and the text of its definition."""
-    from lanner.metrics import METRICS
+@metric_command.command("compare")
+@click.argument("name", metavar="NAME")
+@pair_options
+@device_option
+@json_option
+def compare_command(name: str, device: str, as_json: bool, **pair: Any) -> None:
+    """Score one prediction with every metric of a name, side by side: how far do they disagree?
 
-    metric = METRICS[name]
-    return {**asdict(metric.card), "definition": metric.definition, "sha256": metric.card.sha256}
+    NAME is a family (pearson delta, pds, energy ...; quote a space or write _) or the id of any member. Means
+    are over perturbations; tau is the median rank correlation (Kendall) with the other variants over
+    perturbations, larger always better. Nothing here is a leaderboard: there are no bounds and no intervals.
+
+    \b
+    Examples:
+      lanner metric compare pds --truth real.h5ad --prediction predicted.h5ad --control non-targeting
+      lanner metric compare cell_eval/mse --truth real.h5ad --prediction predicted.h5ad --control ctrl --json
+      lanner metric compare pearson_delta --truth real.h5ad --prediction predicted.h5ad --control ctrl \\
+        --train train.h5ad
+    """
+    from lanner import catalogue
+    from lanner.catalogue.comparing import compare
+
+    family, ids = catalogue.members(name)
+    files = PairOptions(**pair)
+    frame = scores_of_files(files, ids, device)
+    comparison = compare(frame, family)
+    if as_json:
+        print_json(comparison.to_json())
+        return
+    click.echo(comparison.sentence)
+    click.echo()
+    rows = [
+        (
+            variant.metric,
+            "-" if variant.value is None else f"{variant.value:.4g}",
+            variant.n,
+            _best(variant.better, variant.best),
+            "-" if variant.tau is None else f"{variant.tau:.2f}",
+            variant.reference,
+            variant.space,
+            variant.without,
+        )
+        for variant in comparison.variants
+    ]
+    columns = ("metric", "value", "n", "best", "tau", "reference", "space", "without a value")
+    print_table(columns, rows)
+    talk.print(frame.attrs["note"])
+
+
+@metric_command.command("docs")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder to write: docs/reference/metrics in the repository.",
+)
+@json_option
+def docs_command(out: Path, as_json: bool) -> None:
+    """Write the reference pages of all metrics, from their cards.
+
+    \b
+    Examples:
+      lanner metric docs --out docs/reference/metrics
+    """
+    from lanner.catalogue.pages import write
+
+    written = write(out)
+    if as_json:
+        print_json({"written": [str(path) for path in written]})
+        return
+    for path in written:
+        click.echo(path)
+
+
+def _best(better: str, best: float) -> str:
+    return "-" if better == "neither" else f"{best:g} ({better})"
 
 
 def _shown(key: str, value: Any) -> str:

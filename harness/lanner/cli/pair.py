@@ -91,14 +91,35 @@ def score_files(
     options: PairOptions, metrics: Sequence[str], device: str, *, per_condition: bool, as_json: bool
 ) -> None:
     """Score, print, and write ``options.out``."""
+    frame = scores_of_files(options, metrics, device)
+    unanswered = _unanswered(frame)
+    rows = _rows(frame) if per_condition else _summary(frame)
+    if as_json:
+        print_json(
+            {
+                "conditions" if per_condition else "scores": rows,
+                "unanswered": unanswered,
+                "not_in_truth": frame.attrs["not_in_truth"],
+                "note": frame.attrs["note"],
+            }
+        )
+        return
+    if rows:
+        print_table(list(rows[0]), [[_shown(cell) for cell in row.values()] for row in rows])
+    talk.print(frame.attrs["note"])
+
+
+def scores_of_files(options: PairOptions, metrics: Sequence[str], device: str) -> pd.DataFrame:
+    """Score both files, say which perturbations only one of them has, and write ``options.out``."""
     from lanner.pairs.scores import score
 
+    if options.truth is None:
+        raise click.UsageError("give --truth, --prediction and --control")
     if options.prediction is None or options.control is None:
         missing = "--prediction" if options.prediction is None else "--control"
         raise click.UsageError(f"--truth needs {missing} too")
     if options.out is not None and options.out.suffix not in FORMATS:
         raise click.UsageError(f"--out {options.out.name} should end in .csv or .parquet")
-    assert options.truth is not None
     frame = score(
         options.truth,
         options.prediction,
@@ -118,20 +139,7 @@ def score_files(
     unanswered = _unanswered(frame)
     _say("has no cells of", unanswered, "perturbations of the truth: unanswered", options.prediction)
     _say("has", frame.attrs["not_in_truth"], "perturbations the truth has not: left out", options.prediction)
-    rows = _rows(frame) if per_condition else _summary(frame)
-    if as_json:
-        print_json(
-            {
-                "conditions" if per_condition else "scores": rows,
-                "unanswered": unanswered,
-                "not_in_truth": frame.attrs["not_in_truth"],
-                "note": frame.attrs["note"],
-            }
-        )
-        return
-    if rows:
-        print_table(list(rows[0]), [[_shown(cell) for cell in row.values()] for row in rows])
-    talk.print(frame.attrs["note"])
+    return frame
 
 
 class _Talker:

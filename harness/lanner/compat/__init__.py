@@ -98,7 +98,8 @@ class PeerCard:
     ``family`` is the name under which people compare it (``pearson delta``, ``energy``, ``pds`` ...): all
     members of a family are shown side by side by ``lanner metric compare``. ``better`` is higher, lower,
     nearest or neither; ``best`` the value of a perfect prediction. ``needs`` lists what a pair must have:
-    ``cells``, ``prediction controls``, ``train``. ``faults`` says what is reproduced though it is wrong.
+    ``cells`` (in both files), ``truth cells``, ``prediction controls``, ``train``. ``faults`` says what is
+    reproduced though it is wrong.
     """
 
     id: str

@@ -199,6 +199,12 @@ def _lack(pair: FilePair, needs: Sequence[str]) -> str:
         return _NO_TRAIN
     if "prediction controls" in needs and pair.prediction.n_control() == 0:
         return f"it needs control cells ({pair.control}) in the prediction, which has none"
+    for side, name, asked in (
+        (pair.truth, "truth", {"cells", "truth cells"}),
+        (pair.prediction, "prediction", {"cells"}),
+    ):
+        if asked & set(needs) and side.n_cells().max(initial=0) < 2:
+            return f"it needs cells, and the {name} has one row per perturbation"
     return ""
 
 
