@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 CONTROL = "control"
@@ -108,7 +109,7 @@ class Split:
             controls={key: ControlPolicy(value) for key, value in document["controls"].items()},
         )
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash of the saved form: the split's identity."""
         return sha256_json(self.to_json())

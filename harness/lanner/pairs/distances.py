@@ -7,6 +7,7 @@ nearly coincide. All sums are float64. Means of distances agree with a float64 c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ class Points:
     """Cells as dense rows on a device: float32 with float64 norms, or float64."""
 
     def __init__(self, cells: Any, device: str, dtype: torch.dtype, centre: Array) -> None:
-        dense = cells.toarray() if sp.issparse(cells) else np.asarray(cells)
+        dense = cells.toarray() if sp.issparse(cells) else np.array(cells)
         if dtype == torch.float64:
             dense = dense.astype(np.float64)
         shift = torch.as_tensor(centre, device=device)
@@ -49,29 +50,33 @@ class Points:
         return part
 
 
-def within(points: Points) -> float:
-    """Sum of distances over all ordered pairs of one set, each cell with itself (at 0) included."""
-    total = 0.0
+def within(points: Points, gammas: Sequence[float] = ()) -> Array:
+    """Totals over all ordered pairs of one set, each cell with itself included; as ``between`` summed up."""
+    totals = np.zeros(1 + len(gammas))
     for columns in _columns(points):
         squared = _squared(points, points, columns)
         diagonal = torch.arange(columns.start, columns.stop, device=squared.device)
         squared[diagonal, diagonal - columns.start] = 0.0
-        total += float(squared.sqrt_().sum(dtype=torch.float64))
-    return total
+        totals += _sums(squared, gammas).sum(dim=1).cpu().numpy()
+    return totals
 
 
-def between(left: Points, right: Points, gamma: float | None = None) -> Array:
-    """Sum over the cells of ``right`` of the distance from each cell of ``left``, float64 ``(n_left,)``.
+def between(left: Points, right: Points, gammas: Sequence[float] = ()) -> Array:
+    """Sums over the cells of ``right``, for each cell of ``left``; float64 ``(1 + len(gammas), n_left)``.
 
-    With ``gamma``, of the kernel ``exp(-gamma d^2)`` instead.
+    The first row sums distances, the others the kernels ``exp(-gamma d^2)``.
     """
-    totals = torch.zeros(len(left), dtype=torch.float64, device=left.values.device)
+    totals = torch.zeros(1 + len(gammas), len(left), dtype=torch.float64, device=left.values.device)
     for columns in _columns(right):
-        squared = _squared(left, right, columns)
-        terms = squared.sqrt_() if gamma is None else squared.mul_(-gamma).exp_()
-        totals += terms.sum(dim=1, dtype=torch.float64)
+        totals += _sums(_squared(left, right, columns), gammas)
     answer: Array = totals.cpu().numpy()
     return answer
+
+
+def _sums(squared: Tensor, gammas: Sequence[float]) -> Tensor:
+    """Row sums of kernels and of distances, float64 ``(1 + len(gammas), n)``; ``squared`` is overwritten."""
+    kernels = [(squared * -gamma).exp_().sum(dim=1, dtype=torch.float64) for gamma in gammas]
+    return torch.stack([squared.sqrt_().sum(dim=1, dtype=torch.float64), *kernels])
 
 
 def _columns(points: Points) -> list[slice]:

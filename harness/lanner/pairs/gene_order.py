@@ -1,6 +1,8 @@
 """Stored values of cells, gene by gene: what rank tests and one-dimensional distances are made of.
 
-The cells are passed over once for as many genes as fit a budget, block by block; memory is the budget's.
+A value becomes a whole number, its *key*, made of the gene, the value's bits and the cell's group, so that
+one sort brings together what belongs together. The cells are passed over once for as many genes as fit a
+budget, block by block; memory is the budget's.
 """
 
 from __future__ import annotations
@@ -9,134 +11,143 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from lanner.errors import ConfigurationError
 from lanner.pairs.views import View
 
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from lanner.pairs.side import Progress
+
 Array = np.ndarray[Any, Any]
+Work: TypeAlias = Callable[[int, int, Sequence[Array]], None]
+"""Called with the first gene, the one after the last, and the unsorted keys of each view."""
 
 BUDGET_BYTES = 512 << 20
-"""Memory for stored values and their groups, of all views together."""
+"""Memory for keys, of all views together."""
 BLOCK_VALUES = 1 << 16
-"""Stored values worked on at a time: keys of this many fit a core's cache."""
+"""Keys worked on at a time: so many fit a core's cache."""
 WORKERS = 2
 """Coarse threads over blocks of genes. Blocks are cut by the data alone: no bit depends on this number."""
+VALUE_BITS = 31
+"""Positive float32 values, read as whole numbers, sort as they are and fit into 31 bits."""
 
 
 @dataclass(frozen=True)
-class GeneBlock:
-    """Non-zero values of genes ``start:stop`` in one view: gene within the block, value bits, group.
+class Layout:
+    """Bits of a key: gene above all, then value and group, in this order or (``group_first``) the other.
 
-    ``gene`` int64, ``bits`` the float32 values (all positive) as int64, which sort alike; ``group`` int64.
+    ``n_groups`` counts perturbations and the control.
     """
 
-    start: int
-    stop: int
-    gene: Array
-    bits: Array
-    group: Array
+    n_genes: int
+    n_groups: int
+    group_first: bool = False
 
+    def __post_init__(self) -> None:
+        if self.n_genes.bit_length() + self.group_bits + VALUE_BITS > 62:
+            raise ConfigurationError(
+                f"{self.n_genes:,} genes times {self.n_groups:,} perturbations are too many to be sorted at "
+                "once; score fewer perturbations at a time, such as context by context"
+            )
 
-@dataclass(frozen=True)
-class _Tile:
-    """A block of cells by columns: group numbers and values of each gene, one after the other."""
+    @property
+    def group_bits(self) -> int:
+        """Bits of the group."""
+        return (self.n_groups - 1).bit_length()
 
-    indptr: Array
-    values: Array
-    groups: Array
+    def keys(self, genes: Array, values: Array, groups: Array) -> Array:
+        """Int64 keys of positive float32 ``values``; genes and groups are of any integer type."""
+        key = genes.astype(np.int64)
+        bits = values.view(np.uint32)
+        low, high = (bits, groups) if self.group_first else (groups, bits)
+        shift = VALUE_BITS if self.group_first else self.group_bits
+        key <<= VALUE_BITS + self.group_bits - shift
+        key |= high
+        key <<= shift
+        key |= low
+        return key
+
+    def gene(self, keys: Array) -> Array:
+        """The gene of each key."""
+        return keys >> (VALUE_BITS + self.group_bits)
 
 
 def for_gene_blocks(
     views: Sequence[View],
-    work: Callable[[Sequence[GeneBlock]], None],
+    layout: Layout,
+    work: Work,
     *,
-    progress: Callable[[str, int, int], None] | None = None,
-    budget: int = BUDGET_BYTES,
+    progress: Progress | None = None,
 ) -> None:
-    """Call ``work`` with the same block of genes of each view, for all blocks, from ``WORKERS`` threads."""
-    n_genes = views[0].n_genes
-    done = 0
+    """Call ``work`` with the keys of the same genes of each view, block by block, from WORKERS threads."""
     with ThreadPoolExecutor(WORKERS) as pool:
-        for low, high in _ranges(views, budget):
-            stores = [_tiles(view, low, high) for view in views]
+        for low, high in _ranges(views):
+            stores = [list(_tiles(view, layout, low, high)) for view in views]
             edges = _edges(stores, high - low)
             jobs = [pool.submit(_work, work, stores, low, a, b) for a, b in pairwise(edges)]
-            for job in jobs:
+            for job, stop in zip(jobs, edges[1:], strict=True):
                 job.result()
-            done += high - low
-            if progress is not None:
-                progress("genes", done, n_genes)
+                if progress is not None:
+                    progress("genes", low + stop, layout.n_genes)
 
 
-def _work(
-    work: Callable[[Sequence[GeneBlock]], None],
-    stores: Sequence[Sequence[_Tile]],
-    offset: int,
-    start: int,
-    stop: int,
-) -> None:
-    work([_gathered(tiles, offset, start, stop) for tiles in stores])
+_Tile: TypeAlias = tuple[Array, Array]
+"""A block of cells by columns: where each gene's keys start, and the keys."""
 
 
-def _ranges(views: Sequence[View], budget: int) -> Iterator[tuple[int, int]]:
-    """Ranges of genes whose stored values fit the budget; all genes where the files do."""
+def _work(work: Work, stores: Sequence[Sequence[_Tile]], offset: int, start: int, stop: int) -> None:
+    none = [np.zeros(0, np.int64)]
+    keys = [
+        np.concatenate([keys[starts[start] : starts[stop]] for starts, keys in tiles] or none)
+        for tiles in stores
+    ]
+    work(offset + start, offset + stop, keys)
+
+
+def _ranges(views: Sequence[View]) -> Iterator[tuple[int, int]]:
+    """Ranges of genes whose keys fit the budget; all genes where the files do."""
     n_genes = views[0].n_genes
-    width = _bytes_per_value(views[0].n_groups)
-    if sum(view.file.n_values for view in views) * width <= budget:
+    if 8 * sum(view.file.n_values for view in views) <= BUDGET_BYTES:
         yield 0, n_genes
         return
     stored = np.zeros(n_genes, np.int64)
     for view in views:
         for _, block in view.blocks():
             stored += np.bincount(block.indices, minlength=n_genes)
-    portion = np.cumsum(stored) * width // budget
-    edges = [0, *(np.flatnonzero(np.diff(portion)) + 1), n_genes]
-    yield from pairwise(edges)
+    portion = 8 * np.cumsum(stored) // BUDGET_BYTES
+    yield from pairwise([0, *(np.flatnonzero(np.diff(portion)) + 1).tolist(), n_genes])
 
 
-def _bytes_per_value(n_groups: int) -> int:
-    return 4 + _group_type(n_groups).itemsize
-
-
-def _group_type(n_groups: int) -> np.dtype[Any]:
-    return np.dtype(np.uint16 if n_groups <= 1 << 16 else np.uint32)
-
-
-def _tiles(view: View, low: int, high: int) -> list[_Tile]:
-    kind, tiles = _group_type(view.n_groups), []
-    whole = (low, high) == (0, view.n_genes)
+def _tiles(view: View, layout: Layout, low: int, high: int) -> Iterator[_Tile]:
     for groups, block in view.blocks():
-        part = (block if whole else block[:, low:high]).tocsc()
-        tiles.append(_Tile(part.indptr, part.data, groups.astype(kind)[part.indices]))
-    return tiles
+        part = block if (low, high) == (0, view.n_genes) else block[:, low:high]
+        of_value = np.repeat(groups.astype(np.uint32), np.diff(part.indptr))
+        keys = layout.keys(part.indices + np.int32(low), part.data, of_value)
+        turned = _csr((keys, part.indices, part.indptr), part.shape).tocsc()
+        yield turned.indptr, turned.data
+
+
+def _csr(parts: tuple[Array, Array, Array], shape: tuple[int, int]) -> sp.csr_matrix:
+    import scipy.sparse as sp
+
+    return sp.csr_matrix(parts, shape=shape)
 
 
 def _edges(stores: Sequence[Sequence[_Tile]], n_genes: int) -> list[int]:
-    """Cuts between genes, so that a block has about BLOCK_VALUES stored values and at most 1024 genes."""
+    """Cuts between genes: a block has about BLOCK_VALUES keys, at least one gene and at most 1024."""
     stored = np.zeros(n_genes, np.int64)
     for tiles in stores:
-        for tile in tiles:
-            stored += np.diff(tile.indptr)
+        for starts, _ in tiles:
+            stored += np.diff(starts)
     edges, total = [0], 0
     for gene, n in enumerate(stored.tolist()):
         if gene > edges[-1] and (total + n > BLOCK_VALUES or gene - edges[-1] == 1024):
             edges.append(gene)
             total = 0
         total += n
-    return [*edges, n_genes] if n_genes else []
-
-
-def _gathered(tiles: Sequence[_Tile], offset: int, start: int, stop: int) -> GeneBlock:
-    cuts = [(tile, tile.indptr[start], tile.indptr[stop]) for tile in tiles]
-    genes = np.arange(stop - start)
-    parts = (
-        [np.repeat(genes, np.diff(tile.indptr[start : stop + 1])) for tile in tiles],
-        [tile.values[a:b].view(np.uint32) for tile, a, b in cuts],
-        [tile.groups[a:b] for tile, a, b in cuts],
-    )
-    gene, bits, group = (
-        np.concatenate(part).astype(np.int64) if part else np.zeros(0, np.int64) for part in parts
-    )
-    return GeneBlock(offset + start, offset + stop, gene, bits, group)
+    return [*edges, n_genes]

@@ -24,7 +24,7 @@ from lanner.pairs.alignment import (
     shared_genes,
     targets_of,
 )
-from lanner.pairs.gene_order import GeneBlock, for_gene_blocks
+from lanner.pairs.gene_order import Layout, for_gene_blocks
 from lanner.pairs.scale import check_scale, normalise
 from lanner.pairs.side import FileSide, Progress, each
 from lanner.pairs.views import View
@@ -101,7 +101,7 @@ class FilePair:
                 for side, cells in ((self.truth, true), (self.prediction, predicted))
             )
             cross = float(between(x, y).sum() / (n * m))
-            own = self.truth.within(p, x) / float(n**2) + self.prediction.within(p, y) / float(m**2)
+            own = float(self.truth.within(p, x)[0] / n**2 + self.prediction.within(p, y)[0] / m**2)
             return 2 * cross - own
 
         self.truth.prepare()
@@ -115,11 +115,13 @@ class FilePair:
         answer = np.zeros((len(self.perturbations), len(self.genes)))
         n, m = self.truth.n_cells(), self.prediction.n_cells()
 
-        def work(blocks: Sequence[GeneBlock]) -> None:
-            true, predicted = blocks
-            answer[:, true.start : true.stop] = wasserstein_block(true, predicted, n, m)
+        layout = Layout(len(self.genes), len(self.perturbations) + 1, group_first=True)
 
-        for_gene_blocks([self.truth.view, self.prediction.view], work, progress=self._progress)
+        def work(start: int, stop: int, keys: Sequence[Array]) -> None:
+            answer[:, start:stop] = wasserstein_block(keys[0], keys[1], start, stop, layout, n, m)
+
+        views = [self.truth.view, self.prediction.view]
+        for_gene_blocks(views, layout, work, progress=self._progress)
         return answer
 
 

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from lanner.pairs.gene_order import GeneBlock
+from lanner.pairs.gene_order import VALUE_BITS, Layout
 
 Array = np.ndarray[Any, Any]
 
-VALUE_BITS = 31
-"""Positive float32 values, read as whole numbers, sort as they are and fit into 31 bits."""
 
-
-def mann_whitney_block(block: GeneBlock, sizes: Array, n_control: int) -> tuple[Array, Array]:
-    """U and two-sided p of each perturbation against the controls, ``(P, genes of the block)``, float64.
+def mann_whitney_block(
+    key: Array, start: int, stop: int, layout: Layout, sizes: Array, n_control: int
+) -> tuple[Array, Array]:
+    """U and two-sided p of each perturbation against the controls, ``(P, stop - start)``, float64.
 
     One sort of (gene, value, group) ranks all groups at once: a cell's share of U is the number of controls
     below it plus half of those equal to it, whatever other cells are in its group (Mann and Whitney 1947).
@@ -26,46 +25,55 @@ def mann_whitney_block(block: GeneBlock, sizes: Array, n_control: int) -> tuple[
 
     Parameters
     ----------
-    block
-        Non-zero values; the controls are group P.
+    key
+        Keys of the non-zero values of genes ``start:stop``, value before group; they get sorted in place. The
+        controls are group P.
     sizes
         Cells of each perturbation, int64 ``(P,)``.
     n_control
         Control cells, at least one.
     """
-    n_groups, n_genes = len(sizes), block.stop - block.start
-    group_bits = n_groups.bit_length()
-    key = block.gene << VALUE_BITS
-    key |= block.bits
-    key <<= group_bits
-    key |= block.group
-    key.sort()
-
-    value, group = key >> group_bits, key & ((1 << group_bits) - 1)
-    first = _changes(value)
-    starts = np.flatnonzero(first)
-    lengths = np.diff(starts, append=len(key))
-    is_control = group == n_groups
-    # Controls before each run of equal values, and in it.
-    seen = np.concatenate([[0], np.cumsum(is_control)])
-    before, tied = seen[starts], seen[starts + lengths] - seen[starts]
-    gene_of_run = value[starts] >> VALUE_BITS
-    nonzero = np.bincount(gene_of_run, tied, n_genes)
-    zeros = n_control - nonzero
-    base = zeros - np.concatenate([[0], np.cumsum(nonzero)[:-1]])
-    share = before + 0.5 * tied + base[gene_of_run]
-
-    place = (value >> VALUE_BITS) * (n_groups + 1)
-    place += group
+    n_groups, n_genes, group_bits = len(sizes), stop - start, layout.group_bits
     shape = (n_genes, n_groups + 1)
-    found = np.bincount(place, minlength=n_genes * (n_groups + 1)).reshape(shape)[:, :n_groups]
-    statistic = np.bincount(place, np.repeat(share, lengths), n_genes * (n_groups + 1))
-    own_zeros = sizes - found
-    U = statistic.reshape(shape)[:, :n_groups] + own_zeros * (0.5 * zeros[:, None])
+    key.sort()
+    edges = np.searchsorted(key, np.arange(start, stop + 1) << (VALUE_BITS + group_bits))
+    group = key & ((1 << group_bits) - 1)
+    place = np.repeat(np.arange(n_genes) * (n_groups + 1), np.diff(edges))
+    place += group
 
-    ties = _cubed(zeros[:, None] + own_zeros) + np.bincount(gene_of_run, _cubed(tied), n_genes)[:, None]
-    ties += _shared_ties(key, group, first, tied, place, n_groups, shape)
+    # Controls sort behind all groups of the same value, so that those seen before a cell are below it.
+    is_control = group == n_groups
+    below = np.cumsum(is_control, dtype=np.float64)
+    before = np.concatenate([[0.0], below])[edges]
+    zeros = n_control - np.diff(before)
+    found = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)[:, :n_groups]
+    own_zeros = sizes - found
+    U = np.bincount(place, below, shape[0] * shape[1]).reshape(shape)[:, :n_groups]
+    U += found * (zeros - before[:-1])[:, None] + own_zeros * (0.5 * zeros[:, None])
+
+    tied, controls, of_gene = _tied_with_controls(key, is_control, edges, layout)
+    U += np.bincount(place[tied], 0.5 * controls, shape[0] * shape[1]).reshape(shape)[:, :n_groups]
+    ties = _cubed(zeros[:, None] + own_zeros) + of_gene[:, None]
+    ties += _shared_ties(key, group, place, tied, controls, n_groups, shape)
     return U.T, p_values(U, ties, sizes, n_control).T
+
+
+def _tied_with_controls(
+    key: Array, is_control: Array, edges: Array, layout: Layout
+) -> tuple[Array, Array, Array]:
+    """Places of cells that share a value with controls, with how many; and t^3 - t of controls by gene."""
+    places = np.flatnonzero(is_control)
+    values = key[places] >> layout.group_bits
+    first = np.flatnonzero(_changes(values))
+    counts = np.diff(first, append=len(places))
+    ends = places[first]
+    starts = np.searchsorted(key, values[first] << layout.group_bits)
+    lengths = ends - starts
+    offsets = np.cumsum(lengths) - lengths
+    tied = np.repeat(starts - offsets, lengths) + np.arange(int(lengths.sum()))
+    gene = np.searchsorted(edges, ends, side="right") - 1
+    of_gene = np.bincount(gene, _cubed(counts), len(edges) - 1)
+    return tied, np.repeat(counts, lengths).astype(np.float64), of_gene
 
 
 def p_values(U: Array, ties: Array, sizes: Array, n_control: int) -> Array:
@@ -83,15 +91,29 @@ def p_values(U: Array, ties: Array, sizes: Array, n_control: int) -> Array:
 
 
 def _shared_ties(
-    key: Array, group: Array, first: Array, tied: Array, place: Array, n_groups: int, shape: tuple[int, int]
+    key: Array,
+    group: Array,
+    place: Array,
+    tied: Array,
+    controls: Array,
+    n_groups: int,
+    shape: tuple[int, int],
 ) -> Array:
-    """What a group's own cells add to t^3 - t of the values they share with each other or with controls."""
-    starts = np.flatnonzero(_changes(key))
-    own = np.diff(starts, append=len(key))
-    controls = tied[(np.cumsum(first) - 1)[starts]]
-    chosen = np.flatnonzero(((own > 1) | (controls > 0)) & (group[starts] < n_groups))
-    c, m = controls[chosen].astype(np.float64), own[chosen].astype(np.float64)
-    extra = np.bincount(place[starts[chosen]], _cubed(c + m) - _cubed(c), shape[0] * shape[1])
+    """What a group's own cells add to t^3 - t of the values they share with each other or with controls.
+
+    The (j + 1)-th of a group's cells of one value that c controls have adds 3 (c + j) (c + j + 1).
+    """
+    size = shape[0] * shape[1]
+    extra = np.bincount(place[tied], 3 * controls * (controls + 1), size)
+    again = np.flatnonzero((key[1:] == key[:-1]) & (group[1:] < n_groups)) + 1
+    if again.size:
+        first = np.flatnonzero(np.diff(again, prepend=-1) != 1)
+        j = np.arange(len(again)) - np.repeat(first, np.diff(first, append=len(again))) + 1.0
+        c = np.zeros(len(again))
+        if tied.size:
+            at = np.minimum(np.searchsorted(tied, again), len(tied) - 1)
+            c = np.where(tied[at] == again, controls[at], 0.0)
+        extra += np.bincount(place[again], 3 * (c + j) * (c + j + 1) - 3 * c * (c + 1), size)
     return extra.reshape(shape)[:, :n_groups]
 
 

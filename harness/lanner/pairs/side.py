@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from lanner.matrix import Matrix, MatrixWriter
-from lanner.pairs.gene_order import WORKERS, GeneBlock, for_gene_blocks
+from lanner.pairs.gene_order import WORKERS, Layout, for_gene_blocks
 from lanner.pairs.sums import group_sums, means_and_variances
 from lanner.pairs.views import Values, View
 
@@ -60,6 +60,7 @@ class FileSide:
         self._variances: Array
         self._means, self._variances = means_and_variances(sums, squares, self._sizes)
         self._within = np.full(n_perturbations, np.nan)
+        self._to_control: dict[tuple[float, ...], tuple[Array, ...]] = {}
 
     def n_cells(self) -> Array:
         """Cells of each perturbation, int64 ``(P,)``."""
@@ -115,7 +116,17 @@ class FileSide:
 
         NaN without controls (Rizzo and Szekely 2016, with V-statistics).
         """
-        return self._energy_to_control
+        return self.distances_to_control()[0]
+
+    def distances_to_control(self, gammas: tuple[float, ...] = ()) -> tuple[Array, ...]:
+        """``energy_to_control`` and, for each gamma, the squared MMD to own controls; float64 ``(P,)`` each.
+
+        ``E k(x, x') + E k(c, c') - 2 E k(x, c)`` with ``k = exp(-gamma d^2)`` over all genes, diagonals
+        included (Gretton et al. 2012, the V-statistic). One pass over the distances gives all; it is kept.
+        """
+        if gammas not in self._to_control:
+            self._to_control[gammas] = self._compare_with_control(gammas)
+        return self._to_control[gammas]
 
     def prepare(self) -> None:
         """Make what several threads will ask for: the copy that ``cells`` reads."""
@@ -138,42 +149,49 @@ class FileSide:
         statistic, p = np.full(shape, np.nan), np.full(shape, np.nan)
         n_control = self.n_control()
 
-        def work(blocks: Sequence[GeneBlock]) -> None:
-            (block,) = blocks
-            genes = slice(block.start, block.stop)
-            statistic[:, genes], p[:, genes] = mann_whitney_block(block, self.n_cells(), n_control)
+        layout = Layout(self.view.n_genes, self._n + 1)
+
+        def work(start: int, stop: int, keys: Sequence[Array]) -> None:
+            found = mann_whitney_block(keys[0], start, stop, layout, self.n_cells(), n_control)
+            statistic[:, start:stop], p[:, start:stop] = found
 
         if n_control:
-            for_gene_blocks([self.view], work, progress=self._progress)
+            for_gene_blocks([self.view], layout, work, progress=self._progress)
         return statistic, p
 
-    @cached_property
-    def _energy_to_control(self) -> Array:
+    def _compare_with_control(self, gammas: tuple[float, ...]) -> tuple[Array, ...]:
         from lanner.pairs.distances import between
 
-        n, m = self.n_cells(), self.n_control()
+        n, m = self.n_cells().astype(np.float64), self.n_control()
         if m == 0:
-            return np.full(self._n, np.nan)
+            return tuple(np.full(self._n, np.nan) for _ in (None, *gammas))
         controls = self.points(self.control_cells(), single=True)
-        own = sum(self._each(lambda rows: between(controls.part(rows), controls).sum(), _portions(m)))
 
-        def one(p: int) -> float:
+        def among_controls(rows: slice) -> Array:
+            totals: Array = between(controls.part(rows), controls, gammas).sum(axis=1)
+            return totals
+
+        def one(p: int) -> tuple[Array, Array]:
             cells = self.cells(p)
-            self.within(p, self.points(cells, single=False))
             portions = (self.points(cells[rows], single=True) for rows in _portions(cells.shape[0]))
-            return float(sum(between(portion, controls).sum() for portion in portions))
+            across = sum(between(portion, controls, gammas).sum(axis=1) for portion in portions)
+            return np.asarray(across), self.within(p, self.points(cells, single=False), gammas)
 
-        totals: Array = np.array(self._each(one, range(self._n)))
-        energy: Array = 2 * totals / (n * m) - self._within / n.astype(np.float64) ** 2 - own / m**2
-        return energy
+        of_controls = np.sum(self._each(among_controls, _portions(m)), axis=0)[:, None] / m**2
+        across, own = (np.stack(part, axis=1) for part in zip(*self._each(one, range(self._n)), strict=True))
+        energies = 2 * across / (n * m) - own / n**2 - of_controls
+        energies[1:] *= -1  # distances grow where kernels shrink
+        return tuple(energies)
 
-    def within(self, p: int, points: Points) -> float:
-        """Sum of distances over all ordered pairs of ``points``, the cells of perturbation ``p``; kept."""
+    def within(self, p: int, points: Points, gammas: tuple[float, ...] = ()) -> Array:
+        """``distances.within`` of ``points``, the cells of perturbation ``p``; distances are kept."""
         from lanner.pairs.distances import within
 
-        if np.isnan(self._within[p]):
-            self._within[p] = within(points)
-        return float(self._within[p])
+        if gammas or np.isnan(self._within[p]):
+            totals = within(points, gammas)
+            self._within[p] = totals[0]
+            return totals
+        return self._within[p : p + 1]
 
     def points(self, cells: sp.csr_matrix, *, single: bool, centre: Array | None = None) -> Points:
         """Cells as dense rows about ``centre``, the file's own mean unless given; float32 or float64."""

@@ -6,27 +6,33 @@ from typing import Any
 
 import numpy as np
 
-from lanner.pairs.gene_order import GeneBlock
+from lanner.pairs.gene_order import VALUE_BITS, Layout
 
 Array = np.ndarray[Any, Any]
 
-VALUE_BITS = 31
 
-
-def wasserstein_block(truth: GeneBlock, prediction: GeneBlock, n_truth: Array, n_predicted: Array) -> Array:
-    """Integral over x of |F(x) - G(x)|, ``(P, genes of the block)``, float64.
+def wasserstein_block(
+    truth: Array,
+    prediction: Array,
+    start: int,
+    stop: int,
+    layout: Layout,
+    n_truth: Array,
+    n_predicted: Array,
+) -> Array:
+    """Integral over x of |F(x) - G(x)|, ``(P, stop - start)``, float64.
 
     Above zero, 1 - F(x) and 1 - G(x) are counts of cells at or beyond the next value: one sort of (gene,
     perturbation, value, file) gives both, as whole numbers, so nothing accumulates but the final sum. Zeros
-    are never visited (``scipy.stats.wasserstein_distance`` has the same number).
+    are never visited (``scipy.stats.wasserstein_distance`` has the same number). ``truth`` and ``prediction``
+    are keys of genes ``start:stop``, group before value.
     """
-    n_groups, n_genes = len(n_truth), truth.stop - truth.start
-    answer = np.zeros((n_groups, n_genes))
+    n_groups = len(n_truth)
+    answer = np.zeros((n_groups, stop - start))
     parts = []
-    for side, block in enumerate((truth, prediction)):
-        kept = block.group < n_groups  # controls take no part
-        segment = block.gene[kept] * n_groups + block.group[kept]
-        parts.append((segment << VALUE_BITS | block.bits[kept]) << 1 | side)
+    for side, keys in enumerate((truth, prediction)):
+        group = (keys >> VALUE_BITS) & ((1 << layout.group_bits) - 1)
+        parts.append(keys[group < n_groups] << 1 | side)  # controls take no part
     key = np.concatenate(parts)
     if not key.size:
         return answer
@@ -43,12 +49,12 @@ def wasserstein_block(truth: GeneBlock, prediction: GeneBlock, n_truth: Array, n
     ends = starts + lengths
     predicted = np.repeat(seen[ends], lengths) - seen[:-1]
     both = np.repeat(ends, lengths) - np.arange(len(key))
-    group = segment[starts] % n_groups
+    group = segment[starts] & ((1 << layout.group_bits) - 1)
     height = np.repeat(1.0 / n_predicted[group], lengths) * predicted
     height -= np.repeat(1.0 / n_truth[group], lengths) * (both - predicted)
     step = np.diff(value, prepend=0.0)
     step[starts] = value[starts]
     np.abs(height, out=height)
     height *= step
-    answer[group, segment[starts] // n_groups] = np.add.reduceat(height, starts)
+    answer[group, (segment[starts] >> layout.group_bits) - start] = np.add.reduceat(height, starts)
     return answer
