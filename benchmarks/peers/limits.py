@@ -85,6 +85,7 @@ def limits(work: Work, rate: Mapping[str, float]) -> dict[str, float]:
         "w1": 2 * work.stored / rate["keys"],
     }
     one["pearson_delta"] = one["read"]
+    one["energy_mmd_control"] = one["energy_control_one"]
     one["energy_control"] = 2 * one["energy_control_one"]
     one["profile"] = one["read"] + 2 * one["de"] + one["pds"] + one["energy_control"]
     return one

@@ -29,6 +29,7 @@ ROWS = (
     Row("pds", "cell-eval", "PDS, three distances, float64", ">= 6x"),
     Row("energy_control", "cell-eval", "energy to control, both files, gene space", ">= 3x"),
     Row("energy_control_one", "pertpy", "energy to control, one file, gene space", ">= 80x"),
+    Row("energy_mmd_control", "pertpy", "energy and RBF-MMD to control, one file, gene space", ">= 80x"),
     Row("energy_mmd", "pertpy", "energy and RBF-MMD, prediction to truth, gene space", ""),
     Row("w1", "gge", "W1 per gene", ">= 8x"),
 )

@@ -27,6 +27,7 @@ METRICS: dict[str, tuple[str, dict[str, Any]]] = {
             "r2_distance",
             "mean_pairwise",
             "mmd",
+            "wasserstein",
             "sym_kldiv",
             "t_test",
             "ks_test",

@@ -39,6 +39,11 @@ def energy_control_one(pair: FilePair) -> dict[str, Any]:
     return {"truth": pair.truth.energy_to_control()}
 
 
+def energy_mmd_control(pair: FilePair) -> dict[str, Any]:
+    energy, mmd = pair.truth.distances_to_control((1.0,))
+    return {"energy": energy, "mmd_rbf": mmd}
+
+
 def energy_mmd(pair: FilePair) -> dict[str, Any]:
     return {name: COMPAT[f"pertpy/{name}"](pair).values for name in ("edistance", "mmd_rbf")}
 
@@ -53,6 +58,7 @@ WORK: dict[str, tuple[Callable[[FilePair], dict[str, Any]], bool]] = {
     "pds": (pds, False),
     "energy_control": (energy_control, False),
     "energy_control_one": (energy_control_one, False),
+    "energy_mmd_control": (energy_mmd_control, False),
     "energy_mmd": (energy_mmd, False),
     "w1": (w1, False),
     "read": (lambda pair: {"values": pair.truth.means()}, True),

@@ -11,7 +11,7 @@ from pertpy.tools import Distance
 from benchmarks.peers.stages.clock import Clock
 
 CONTROL, COLUMN = "non-targeting", "target_gene"
-SUBSET = {"energy_control_one": 3, "energy_mmd": 20}
+SUBSET = {"energy_control_one": 3, "energy_mmd_control": 3, "energy_mmd": 20}
 
 
 def main(stage: str, truth: str, prediction: str, out: str) -> None:
@@ -26,6 +26,11 @@ def main(stage: str, truth: str, prediction: str, out: str) -> None:
     with Clock() as clock:
         if stage == "energy_control_one":
             values = {"truth": [energy(cells[0][label], control) for label in chosen]}
+        elif stage == "energy_mmd_control":
+            values = {
+                "energy": [energy(cells[0][label], control) for label in chosen],
+                "mmd_rbf": [mmd(cells[0][label], control, kernel="rbf") for label in chosen],
+            }
         else:
             values = {
                 "edistance": [energy(cells[0][label], cells[1][label]) for label in chosen],

@@ -1,8 +1,8 @@
 """pertpy 1.0.3: distances between predicted and true cells (``Distance``, truth first).
 
-Left out: ``wasserstein`` (entropic transport by OTT), ``nb_ll`` (raw counts only), ``classifier_proba``
-(unseeded), ``classifier_cp`` (no pair of groups), ``mahalanobis`` (inverts a covariance that has no inverse
-with more genes than cells), ``mean_var_distribution`` (fails on any expressed gene without variance).
+Left out: ``nb_ll`` (raw counts only), ``classifier_proba`` (unseeded), ``classifier_cp`` (no pair of groups),
+``mahalanobis`` (inverts a covariance that has no inverse with more genes than cells),
+``mean_var_distribution`` (fails on any expressed gene without variance).
 """
 
 from __future__ import annotations
