@@ -28,7 +28,7 @@ LAYERS = (
         "pairs",
         "aggregate",
     ),
-    ("pipeline", "scores", "execution", "leaderboard", "site", "cleaning", "doctor"),
+    ("pipeline", "scores", "execution", "leaderboard", "site", "cleaning", "doctor", "method_check"),
     ("cli",),
 )
 """Each layer may import the ones before it; rooms of layer 2 are extension packages, strangers to each other.
