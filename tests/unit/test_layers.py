@@ -14,7 +14,18 @@ import pytest
 PACKAGE = Path(lanner.__file__).parent
 LAYERS = (
     ("errors", "registry", "records"),
-    ("config", "schemas", "matrix", "moments", "residual", "h5ad", "datasets", "methods", "simulator"),
+    (
+        "config",
+        "schemas",
+        "matrix",
+        "moments",
+        "residual",
+        "h5ad",
+        "datasets",
+        "methods",
+        "method_templates",
+        "simulator",
+    ),
     ("splits", "tasks", "metrics", "compat", "bounds", "runners"),
     (
         "store",

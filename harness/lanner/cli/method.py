@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from lanner.records import printable
 
 @click.group(name="method")
 def method_command() -> None:
-    """List methods, describe one, build its image, try it.
+    """Begin a method, describe one, build its image, try it.
 
     A method is a folder with a method.yaml and a Dockerfile. NAME is the folder's name where Lanner looks
     for methods (--registry, $LANNER_HOME/methods, method_containers/ here or above, bundled), or its path.
@@ -26,6 +27,7 @@ def method_command() -> None:
       lanner method list
       lanner method info additive
       lanner method build additive ./my-method
+      lanner method new my-method --language python
       lanner method check ./my-method
     """
 
@@ -106,6 +108,37 @@ def build(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
         print_json(built)
         return
     print_table(("name", "image"), [(row["name"], row.get("image_id", row["tag"])) for row in built])
+
+
+@method_command.command("new")
+@click.argument("name")
+@click.option(
+    "--language", type=click.Choice(["python", "r", "cpp", "bash"]), default="python", show_default=True
+)
+@click.option(
+    "--in", "parent", type=click.Path(file_okay=False, path_type=Path), default=".", help="Parent folder."
+)
+@json_option
+def new(name: str, language: str, parent: Path, as_json: bool) -> None:
+    """Begin a method: a folder that builds, passes its check and is scored as it stands.
+
+    A Dockerfile, a program of forty lines with the contract's three steps, method.yaml, README, a test.
+
+    \b
+    Examples:
+      lanner method new my-method
+      lanner method new my-method --language r --in methods
+    """
+    from lanner.method_templates import new_method
+
+    folder = new_method(name, language, parent)
+    files = sorted(path.name for path in folder.iterdir())
+    if as_json:
+        print_json({"folder": str(folder), "files": files})
+        return
+    print_fields({"folder": folder, "files": ", ".join(files)})
+    shown = folder if folder.is_absolute() else f"./{folder}"
+    talk.print(f"next: change predict in it, then lanner method check {shown}", markup=False)
 
 
 @method_command.command("check")
