@@ -10,6 +10,12 @@ from pathlib import Path
 from lanner.errors import ConfigurationError
 
 PACKAGE = Path(__file__).parent
+REGISTRIES = {
+    "datasets": "datasets_registry",
+    "methods": "method_containers",
+    "resources": "resources_registry",
+}
+"""The folder that holds the entries of each kind."""
 
 
 @cache
@@ -55,11 +61,11 @@ class Settings:
         return cls(home=home, mirrors=mirrors, registry=registry.resolve() if registry else None)
 
     def entry_folders(self, kind: str) -> list[Path]:
-        """Folders searched for entries of ``kind`` (``datasets`` or ``methods``), in order, existing only.
+        """Folders searched for entries of ``kind`` (``datasets``, ``methods``, ``resources``), existing only.
 
         ``--registry``, ``$LANNER_HOME/<kind>``, the nearest parent folder that holds a registry, bundled.
         """
-        name = {"datasets": "datasets_registry", "methods": "method_containers"}[kind]
+        name = REGISTRIES[kind]
         found = []
         if self.registry is not None:
             nested = self.registry / name
@@ -67,7 +73,7 @@ class Settings:
         found.append(self.home / kind)
         here = Path.cwd()
         for parent in (here, *here.parents):
-            if (parent / "datasets_registry").is_dir() or (parent / "method_containers").is_dir():
+            if any((parent / registry).is_dir() for registry in REGISTRIES.values()):
                 found.append(parent / name)
                 break
         found.append(bundled_root() / name)

@@ -12,12 +12,12 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lanner import methods, schemas, staging
+from lanner import methods, resources, schemas, staging
 from lanner.config import Settings
 from lanner.errors import (
     ConfigurationError,
@@ -72,6 +72,7 @@ def plan(
     limits: Limits,
     runner: str,
     reveal: str = "none",
+    granted: Sequence[resources.Resource] = (),
     trust_process: bool = False,
 ) -> Plan:
     """Name a run. Its key hashes everything that can change its result (design.md, "Runs").
@@ -91,7 +92,7 @@ def plan(
         "task": f"{task.id}@{task.version}",
         "n_cells": task.n_cells,
         "reveal": reveal,
-        "resources": {},
+        "resources": {resource.id: resource.sha256 for resource in granted},
         "parameters": dict(parameters),
         "seed": seed,
         "limits": limits.keyed,
@@ -115,6 +116,7 @@ def plan(
         "task": task.id,
         "split": split.to_json(),
         "method": {"name": method.name, "source": str(method.folder or method.identity)},
+        "resources": {resource.id: str(resource.folder) for resource in granted},
     }
     return Plan(folder=folder, spec=spec)
 
@@ -221,6 +223,7 @@ def _attempt(
             parameters=keyed["parameters"],
             limits=limits,
             reveal=keyed["reveal"],
+            resources=_granted(spec, split, staged),
             link=runner.kind != "process",
         )
         output_dir.mkdir(mode=0o700)
@@ -243,6 +246,18 @@ def _attempt(
     finally:
         remove_folder(output_dir)
         remove_folder(input_dir)
+
+
+def _granted(spec: Mapping[str, Any], split: Split, staged: staging.Staged) -> dict[str, bytes]:
+    """The files every method is granted, by name, as they were when the run was planned."""
+    files = {}
+    for name, sha256 in spec["keyed"]["resources"].items():
+        resource = resources.load(Path(spec["resources"][name]))
+        if resource.sha256 != sha256:
+            raise ConfigurationError(f"resource {name} has changed since this run was planned; build again")
+        names = resources.genes_of(staged.genes, (*split.train, *split.valid, *split.test))
+        files[resource.file_name] = resource.content(names)
+    return files
 
 
 def _validated(

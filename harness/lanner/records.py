@@ -80,7 +80,9 @@ class Split:
 
     ``design`` is ``{"id", "parameters", "seed"}`` as a leaderboard states it; ``id`` names one artefact of
     it, ``<design>[/<stratum>][/r<i>f<j>]``. ``controls`` gives each context's control policy. ``dataset``
-    is ``{"id", "version", "content"}``, so that the hash covers the data.
+    is ``{"id", "version", "content"}``, so that the hash covers the data. ``cells`` is None unless the split
+    holds out cells within conditions, which are then in several parts: it says how they are cut
+    (``lanner.splits.cell_parts``), and is in the saved form only where it is set.
     """
 
     id: str
@@ -90,10 +92,14 @@ class Split:
     valid: tuple[str, ...]
     test: tuple[str, ...]
     controls: Mapping[str, ControlPolicy]
+    cells: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The saved form, schemas/split.schema.json."""
-        return {"format": "lanner-split/1", **json.loads(json.dumps(asdict(self)))}
+        document = {"format": "lanner-split/1", **json.loads(json.dumps(asdict(self)))}
+        if self.cells is None:
+            del document["cells"]
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -106,6 +112,7 @@ class Split:
             valid=tuple(document["valid"]),
             test=tuple(document["test"]),
             controls={key: ControlPolicy(value) for key, value in document["controls"].items()},
+            cells=document.get("cells"),
         )
 
     @property

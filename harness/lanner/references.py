@@ -33,17 +33,22 @@ def write_references(
     contexts: Sequence[str],
     halves: Mapping[str, tuple[Array, Array]],
     train_rows: Array,
+    parts: tuple[Array, Array],
     folder: Path,
 ) -> None:
     """Write references.npz and train_centroids.npy: one pass over X, and the PCA's train cells.
 
+    ``parts`` are the rows of train and of test conditions, bool ``(n_rows,)`` each
+    (``lanner.truth.perturbed_parts``): a condition may be both, but no row is.
     Memory is bounded by (train and test conditions) x genes, a block of X, and the PCA's cells.
     """
     obs = dataset.obs
     n_train = len(split.train)
-    group_of = {name: g for g, name in enumerate([*split.train, *split.test])}
-    offset = len(group_of)
-    groups = obs["condition"].map(group_of).fillna(-1).to_numpy(dtype=np.int64)
+    offset = n_train + len(split.test)
+    groups = np.full(len(obs), -1, dtype=np.int64)
+    for names, first, rows in ((split.train, 0, parts[0]), (split.test, n_train, parts[1])):
+        place = {name: first + g for g, name in enumerate(names)}
+        groups[rows] = obs["condition"][rows].map(place).to_numpy(dtype=np.int64)
     if "replicate" in obs:
         groups[obs["replicate"].to_numpy(dtype=str) != "all"] = -1
     for k, context in enumerate(contexts):

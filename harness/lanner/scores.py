@@ -39,9 +39,11 @@ def metric_set(metric_ids: Sequence[str]) -> str:
     return sha256_json({"scoring": SCORING_VERSION, "cards": cards, "bounds": list(BOUNDS)})[:16]
 
 
-def stored_scores(folder: RunFolder, metric_ids: Sequence[str]) -> pd.DataFrame | None:
-    """Per-condition scores of a run, where they have been computed before."""
-    return read_frame(_scores_path(folder, metric_ids))
+def stored_scores(
+    folder: RunFolder, metric_ids: Sequence[str], residual: str | None = None
+) -> pd.DataFrame | None:
+    """Per-condition scores of a run, where computed before; ``residual`` as in ``score_run``."""
+    return read_frame(_scores_path(folder, metric_ids, residual))
 
 
 def stored_bounds(home: Path, split: Split, metric_ids: Sequence[str]) -> pd.DataFrame | None:
@@ -50,10 +52,17 @@ def stored_bounds(home: Path, split: Split, metric_ids: Sequence[str]) -> pd.Dat
 
 
 def score_run(
-    folder: RunFolder, truth: Truth, staged: staging.Staged, metric_ids: Sequence[str], *, device: str = "cpu"
+    folder: RunFolder,
+    truth: Truth,
+    staged: staging.Staged,
+    metric_ids: Sequence[str],
+    *,
+    residual: str | None = None,
+    device: str = "cpu",
 ) -> pd.DataFrame:
     """Score the stored prediction of a run that succeeded, and store the scores.
 
+    ``residual`` draws cells from its profiles by another model than the one its method declares.
     Raises PredictionError when the prediction no longer passes intake.
     """
     from lanner import scoring
@@ -63,8 +72,9 @@ def score_run(
         raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
     with tempfile.TemporaryDirectory(prefix="score-", dir=scratch(folder.path)) as temporary:
         result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
-        frame = scoring.score(truth, prediction_of(result, record["residual"]), metric_ids, device=device)
-    write_frame(_scores_path(folder, metric_ids), frame)
+        scored = prediction_of(result, residual or record["residual"])
+        frame = scoring.score(truth, scored, metric_ids, device=device)
+    write_frame(_scores_path(folder, metric_ids, residual), frame)
     return frame
 
 
@@ -118,8 +128,9 @@ def read_frame(path: Path) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def _scores_path(folder: RunFolder, metric_ids: Sequence[str]) -> Path:
-    return folder.path / "scores" / f"{metric_set(metric_ids)}.parquet"
+def _scores_path(folder: RunFolder, metric_ids: Sequence[str], residual: str | None) -> Path:
+    other = f".{residual}" if residual else ""
+    return folder.path / "scores" / f"{metric_set(metric_ids)}{other}.parquet"
 
 
 def _bounds_path(truth: Path, metric_ids: Sequence[str]) -> Path:

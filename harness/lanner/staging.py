@@ -113,12 +113,13 @@ def stage(
     parameters: Mapping[str, Any],
     limits: Limits,
     reveal: str = "none",
-    resources: Mapping[str, Path] | None = None,
+    resources: Mapping[str, bytes] | None = None,
     link: bool = True,
 ) -> None:
     """Make the input folder of one run: shared files linked (or copied), task.json written for this run.
 
-    Files are 0444 and folders 0755, so that another uid reads them and none changes them.
+    ``resources`` maps the names of files granted to every method to their bytes. Files are 0444 and folders
+    0755, so that another uid reads them and none changes them.
     """
     document = {
         "protocol": 1,
@@ -149,8 +150,9 @@ def stage(
             granted = folder / "resources"
             granted.mkdir(mode=0o755)
             granted.chmod(0o755)
-            for name, source in resources.items():
-                _place(source, granted / name, link=False)
+            for name, content in resources.items():
+                (granted / name).write_bytes(content)
+                (granted / name).chmod(0o444)
         (folder / "task.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
         (folder / "task.json").chmod(0o444)
     except OSError as error:

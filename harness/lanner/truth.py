@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from lanner.errors import InfrastructureError
 from lanner.matrix import Matrix, MatrixWriter
 from lanner.records import Condition, ControlPolicy, Request, Split, derived_seed
 from lanner.references import write_references
+from lanner.splits import cell_parts
 from lanner.store import disk_error, write_json
 
 if TYPE_CHECKING:
@@ -195,9 +196,33 @@ def control_halves(dataset: Dataset, split: Split) -> dict[str, tuple[Array, Arr
     return halves
 
 
+def perturbed_parts(dataset: Dataset, split: Split) -> tuple[Array, Array]:
+    """Bool ``(n_rows,)`` each: rows of train conditions and rows of test conditions, no row in both.
+
+    Where the split holds out cells within conditions, a condition's cells are ordered by name, permuted by
+    the split's seed and cut as ``Split.cells`` says; so neither row order nor process matters.
+    """
+    of = dataset.obs["condition"]
+    is_train, is_test = of.isin(split.train).to_numpy(), of.isin(split.test).to_numpy()
+    if split.cells is None:
+        return is_train, is_test
+    names = dataset.obs.index.to_numpy(dtype=str)
+    shared = set(split.test)
+    for condition, members in dataset.obs.groupby("condition", observed=True).indices.items():
+        if condition not in shared:
+            continue
+        rows = members[np.argsort(names[members], kind="stable")]
+        text = f"{dataset.content}/{split.design['seed']}/{split.cells['repeat']}/{condition}"
+        rows = np.random.default_rng(derived_seed(text, "cells of a condition")).permutation(rows)
+        train, _, test = cell_parts(rows.tolist(), split.cells)
+        is_train[members] = is_test[members] = False
+        is_train[train], is_test[test] = True, True
+    return is_train, is_test
+
+
 def train_rows(dataset: Dataset, split: Split, halves: Mapping[str, tuple[Array, Array]]) -> Array:
     """Sorted row numbers a method may train on: cells of train conditions and controls A."""
-    is_train = dataset.obs["condition"].isin(split.train).to_numpy()
+    is_train, _ = perturbed_parts(dataset, split)
     if "replicate" in dataset.obs:
         is_train &= (dataset.obs["replicate"] == "all").to_numpy()
     controls = [a for a, _ in halves.values()]
@@ -236,16 +261,29 @@ def seal(
 def _write(dataset: Dataset, split: Split, task: str, folder: Path) -> None:
     conditions = {condition.id: condition for condition in dataset.conditions}
     requests = requests_of(split, conditions)
+    is_train, is_test = perturbed_parts(dataset, split)
+    if split.cells is not None:  # what is scored is the held-out part
+        requests = tuple(_resized(request, dataset, is_test) for request in requests)
     contexts = sorted({request.condition.context_id for request in requests})
     halves = control_halves(dataset, split)
     shared = [split.controls.get(context) is not ControlPolicy.HALVED for context in contexts]
-    write_references(dataset, split, requests, contexts, halves, train_rows(dataset, split, halves), folder)
+    write_references(
+        dataset,
+        split,
+        requests,
+        contexts,
+        halves,
+        train_rows(dataset, split, halves),
+        (is_train, is_test),
+        folder,
+    )
 
     part = np.full(len(dataset.obs), -1, dtype=np.int8)
     owner = np.full(len(dataset.obs), -1, dtype=np.int32)
     half = np.zeros((0, len(dataset.obs)), dtype=bool)
     test = {request.condition.id: i for i, request in enumerate(requests)}
     request_of = dataset.obs["condition"].map(test).fillna(-1).to_numpy(dtype=np.int32)
+    request_of[~is_test] = -1
     if dataset.entry.kind == "profile":
         replicate = dataset.obs["replicate"].to_numpy(dtype=str)
         request_of[(replicate != "half1") & (replicate != "half2")] = -1
@@ -260,7 +298,7 @@ def _write(dataset: Dataset, split: Split, task: str, folder: Path) -> None:
         part[b], owner[b] = CONTROL_B, k
         part[a], owner[a] = CONTROL_A, k  # shared controls are stored once, as A
 
-    samples = _train_samples(dataset, split, contexts)
+    samples = _train_samples(dataset, split, contexts, is_train)
     for rows in samples:
         part[rows[part[rows] < 0]] = TRAIN
     kept = np.flatnonzero(part >= 0)
@@ -299,7 +337,7 @@ def _write(dataset: Dataset, split: Split, task: str, folder: Path) -> None:
     )
 
 
-def _train_samples(dataset: Dataset, split: Split, contexts: list[str]) -> list[Array]:
+def _train_samples(dataset: Dataset, split: Split, contexts: list[str], is_train: Array) -> list[Array]:
     """At most TRAIN_CELLS rows of train perturbed cells for each context, or of all where it has none.
 
     Chosen among cells ordered by name, by the split's seed, so that row order does not matter.
@@ -307,7 +345,6 @@ def _train_samples(dataset: Dataset, split: Split, contexts: list[str]) -> list[
     if dataset.entry.kind != "cells":
         return [np.zeros(0, dtype=np.int64) for _ in contexts]
     names = dataset.obs.index.to_numpy(dtype=str)
-    is_train = dataset.obs["condition"].isin(split.train).to_numpy()
     of_cell = dataset.obs["context"].to_numpy(dtype=str)
     samples = []
     for context in contexts:
@@ -341,6 +378,11 @@ def _halvings(dataset: Dataset, split: Split, request_of: Array) -> Array:
         for r in range(HALVINGS):
             half[r, generator.permutation(rows)[: len(rows) // 2]] = True
     return half
+
+
+def _resized(request: Request, dataset: Dataset, is_test: Array) -> Request:
+    held = (dataset.obs["condition"] == request.condition.id).to_numpy() & is_test
+    return replace(request, condition=replace(request.condition, n_cells=int(held.sum())))
 
 
 def _condition(document: Mapping[str, Any]) -> Condition:

@@ -50,18 +50,26 @@ def predict(task, train, requests):
     control = means(train, is_control, "context")
     centroid = means(train, ~is_control, CONDITION)
     conditions = [key for key in centroid if key[2] in control]
-    gene_row = {gene: row for row, gene in enumerate(train.var_names)}
+    if not control:
+        not_applicable("the training data hold no control cells")
+    G = gene_embedding(
+        np.stack([*(centroid[key] for key in conditions), *control.values()], axis=1),
+        task["parameters"].get("rank", 10),
+    )
+    embedding = dict(zip(train.var_names, G, strict=True))
+    if task["parameters"].get("perturbations", "train") == "resource":
+        embedding = granted_embedding()
 
-    def target_rows(targets):
-        """Rows of the target genes; None unless every one of them is a measured gene."""
+    def embedded(targets):
+        """Sum of the targets' rows of the embedding; None unless every one of them has a row."""
         names = targets.split(task["combination"])
-        return [gene_row[name] for name in names] if all(name in gene_row for name in names) else None
+        return sum(embedding[name] for name in names) if all(name in embedding for name in names) else None
 
-    trained = {key: target_rows(key[0]) for key in conditions}
-    trained = {key: rows for key, rows in trained.items() if rows is not None}
-    asked = [target_rows(targets) for targets in requests["targets"]]
+    trained = {key: embedded(key[0]) for key in conditions}
+    trained = {key: p for key, p in trained.items() if p is not None}
+    asked = [embedded(targets) for targets in requests["targets"]]
     has_control = requests["context"].isin(list(control)).to_numpy()
-    answered = np.array([rows is not None for rows in asked], dtype=bool) & has_control
+    answered = np.array([p is not None for p in asked], dtype=bool) & has_control
     if not (requests["targets"] != "").any():
         not_applicable("the requests name no target genes")
     if not trained:
@@ -70,21 +78,17 @@ def predict(task, train, requests):
         not_applicable("no request targets a measured gene in a context with control cells")
 
     # One column per training condition, and one of zeros for the control of each context.
-    G = gene_embedding(
-        np.stack([*(centroid[key] for key in conditions), *control.values()], axis=1),
-        task["parameters"].get("rank", 10),
-    )
     Y = np.zeros((train.n_vars, len(trained) + len(control)))
-    P = np.zeros((G.shape[1], len(trained) + len(control)))
-    for column, (key, rows) in enumerate(trained.items()):
+    P = np.zeros((next(iter(trained.values())).size, Y.shape[1]))
+    for column, (key, p) in enumerate(trained.items()):
         Y[:, column] = centroid[key] - control[key[2]]
-        P[:, column] = G[rows].sum(axis=0)
+        P[:, column] = p
     b, K = fit(Y, G, P, task["parameters"].get("ridge", 0.1))
 
     profiles = np.zeros((len(requests), train.n_vars))
     for row, request in requests.iterrows():
         if answered[row]:
-            profiles[row] = control[request["context"]] + b + G @ (K @ G[asked[row]].sum(axis=0))
+            profiles[row] = control[request["context"]] + b + G @ (K @ asked[row])
         else:
             reason = "a target is not a measured gene" if has_control[row] else "no control cells"
             print(f"unanswered: {request['perturbation']} in {request['context']}: {reason}", file=sys.stderr)
@@ -94,9 +98,8 @@ def predict(task, train, requests):
 def fit(Y, G, P, ridge):
     """b = row means of Y; K = (G'G + ridge I)^-1 G'(Y - b)P' (PP' + ridge I)^-1."""
     b = Y.mean(axis=1)
-    penalty = ridge * np.eye(G.shape[1])
-    left = np.linalg.solve(G.T @ G + penalty, G.T @ (Y - b[:, None]) @ P.T)
-    return b, np.linalg.solve(P @ P.T + penalty, left.T).T
+    left = np.linalg.solve(G.T @ G + ridge * np.eye(G.shape[1]), G.T @ (Y - b[:, None]) @ P.T)
+    return b, np.linalg.solve(P @ P.T + ridge * np.eye(P.shape[0]), left.T).T
 
 
 def gene_embedding(X, rank):
@@ -105,6 +108,18 @@ def gene_embedding(X, rank):
     informative = int((values > values[0] * max(X.shape) * np.finfo(float).eps).sum())
     rank = min(rank, informative)
     return left[:, :rank] * values[:rank]
+
+
+def granted_embedding():
+    """gene -> its row (n_features,) of the tables in /input/resources, joined on the genes they share."""
+    paths = sorted((INPUT / "resources").glob("*.features.csv"))
+    if not paths:
+        not_applicable("the leaderboard grants no embedding (a table in /input/resources)")
+    tables = [
+        pd.read_csv(path, index_col="gene", dtype={"gene": str}, keep_default_na=False) for path in paths
+    ]
+    table = pd.concat(tables, axis=1, join="inner")
+    return dict(zip(table.index, table.to_numpy(dtype=np.float64), strict=True))
 
 
 def means(train, selected, by):

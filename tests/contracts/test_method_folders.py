@@ -64,7 +64,7 @@ def test_a_python_program_stands_alone_and_is_short(folder):
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert not {name for name in imported if name.split(".")[0] == "lanner"}
-    assert len(source.splitlines()) <= 150
+    assert len(source.splitlines()) <= 180
     functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert [name for name in functions if name in {"read", "predict", "write"}] == [
         "read",

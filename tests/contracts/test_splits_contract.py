@@ -7,14 +7,16 @@ import os
 import random
 from itertools import combinations
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 from lanner import datasets, schemas
 from lanner.cli import lanner
 from lanner.config import Settings, bundled_root
-from lanner.records import Condition, Split
-from lanner.splits import SPLITS, expand, resolve, seen_singles
+from lanner.errors import ConfigurationError
+from lanner.records import Condition, Split, derived_seed
+from lanner.splits import ALIASES, SPLITS, expand, resolve, seen_singles
 
 GENES = [f"g{number}" for number in range(12)]
 LINES = ("CD4T", "CD14+Mono", "NK cell")
@@ -27,11 +29,33 @@ CONDITIONS = [
 ]
 
 every_design = pytest.mark.parametrize("name", list(SPLITS))
+NEEDED = {
+    "custom": {"test": [CONDITIONS[0].id, CONDITIONS[40].id]},
+    "time": {"column": "cell_type", "order": list(LINES)},
+}
+CELLS_ONLY = {"stratified-cells"}
+"""Designs that cut cells within conditions: no condition is in one part only, and profiles have no cells."""
+
+
+def effects():
+    return {
+        c.id: np.random.default_rng(derived_seed("/".join(c.targets), "effect")).normal(size=30)
+        for c in CONDITIONS
+    }
+
+
+def again(design, conditions=CONDITIONS, dataset=DATASET, kind="cells"):
+    columns = ("cell_type",)
+    return expand(design, conditions, CONTROLS, dataset, kind, context_columns=columns, effects=effects)
 
 
 def cut(name, seed=0, conditions=CONDITIONS, dataset=DATASET, kind="cells", **parameters):
-    design = {"id": name, "parameters": parameters, "seed": seed}
-    return expand(design, conditions, CONTROLS, dataset, kind)
+    parameters = {**NEEDED.get(name, {}), **parameters}
+    return again({"id": name, "parameters": parameters, "seed": seed}, conditions, dataset, kind)
+
+
+def has(name, *wanted):
+    return {parameter.name for parameter in SPLITS[name].parameters} >= set(wanted)
 
 
 @every_design
@@ -51,18 +75,28 @@ def test_it_says_what_it_is(name):
 @pytest.mark.parametrize("kind", ["cells", "profile"])
 @pytest.mark.parametrize("parameters", [{}, {"valid_fraction": 0.3}, {"repeats": 2}, {"folds": 3}], ids=str)
 def test_its_artefacts_are_disjoint_saved_and_expanded_again(name, kind, parameters):
+    if not has(name, *parameters):
+        with pytest.raises(ConfigurationError, match="no parameter of split"):
+            cut(name, kind=kind, **parameters)
+        return
+    if name in CELLS_ONLY and kind == "profile":
+        with pytest.raises(ConfigurationError, match="profiles have no cells"):
+            cut(name, kind=kind, **parameters)
+        return
     splits = cut(name, kind=kind, **parameters)
     known = {c.id for c in CONDITIONS}
     for split in splits:
         parts = [*split.train, *split.valid, *split.test]
-        assert len(parts) == len(set(parts)) and set(parts) <= known
+        assert set(parts) <= known
+        assert (split.cells is not None) == (name in CELLS_ONLY)
+        assert split.cells is not None or len(parts) == len(set(parts))
         assert split.train and split.test
         assert bool(split.valid) == bool(parameters.get("valid_fraction"))
         assert split.id.partition("/")[0] == name and set(split.controls) == set(LINES)
         document = json.loads(json.dumps(split.to_json()))
         schemas.check(document, "split", split.id)
         assert Split.from_json(document).sha256 == split.sha256
-        assert expand(split.design, CONDITIONS, CONTROLS, DATASET, kind) == splits
+        assert again(split.design, kind=kind) == splits
     assert len({split.id for split in splits}) == len({split.sha256 for split in splits}) == len(splits)
 
 
@@ -70,7 +104,8 @@ def test_its_artefacts_are_disjoint_saved_and_expanded_again(name, kind, paramet
 def test_its_artefacts_do_not_depend_on_order(name):
     shuffled = list(CONDITIONS)
     random.Random(1).shuffle(shuffled)
-    assert cut(name, conditions=shuffled, valid_fraction=0.2) == cut(name, valid_fraction=0.2)
+    parameters = {"valid_fraction": 0.2} if has(name, "valid_fraction") else {}
+    assert cut(name, conditions=shuffled, **parameters) == cut(name, **parameters)
 
 
 @every_design
@@ -80,7 +115,7 @@ def test_its_hash_covers_seed_and_data(name):
     assert len(set(hashes)) == 3
 
 
-@every_design
+@pytest.mark.parametrize("name", [name for name in SPLITS if has(name, "folds") and name not in CELLS_ONLY])
 def test_folds_test_no_condition_twice(name):
     tested = [condition for split in cut(name, folds=3) for condition in split.test]
     assert len(tested) == len(set(tested))
@@ -119,3 +154,13 @@ def test_mcfalines_nine_kinases_give_nine_held_out_pairs(shared_settings: Settin
     dataset = datasets.load(datasets.find_entry(shared_settings, "mcfaline23-gbm"), shared_settings)
     (split,) = resolve(dataset, "unseen-context")
     assert len(split.test) == 9 and len(split.train) == 18
+
+
+@pytest.mark.parametrize("name", list(ALIASES))
+def test_another_benchmarks_name_is_a_design_of_ours_with_valid_parameters(name):
+    alias = ALIASES[name]
+    assert alias.source and has(alias.design, *alias.parameters) and name not in SPLITS
+    mine = {**NEEDED.get(alias.design, {}), **alias.parameters}
+    named = again({"id": name, "parameters": NEEDED.get(alias.design, {})})
+    assert named == again({"id": alias.design, "parameters": mine, "seed": alias.seed})
+    assert {split.design["id"] for split in named} == {alias.design}

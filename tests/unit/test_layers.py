@@ -25,6 +25,7 @@ LAYERS = (
         "methods",
         "method_templates",
         "simulator",
+        "resources",
     ),
     ("splits", "tasks", "metrics", "compat", "bounds", "runners"),
     (

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from lanner import schemas
 from lanner.cli import lanner
 from lanner.errors import ConfigurationError
-from lanner.records import Condition, ControlPolicy, Split
+from lanner.records import Condition, ControlPolicy, Split, derived_seed
 from lanner.registry import NAME
 from lanner.splits import SPLITS, expand, is_combination, resolve, seen_singles
 from lanner.splits.unseen_context import slugs
@@ -46,7 +47,23 @@ def cut(
     if n_controls is None:
         n_controls = {c.context_id: 200 for c in conditions}
     design = {"id": name, "parameters": parameters, "seed": seed}
-    return expand(design, conditions, n_controls, DATASET, kind)
+    return expand(
+        design,
+        conditions,
+        n_controls,
+        DATASET,
+        kind,
+        context_columns=["line"],
+        effects=lambda: effects_of(conditions),
+    )
+
+
+def effects_of(conditions: list[Condition]) -> dict[str, np.ndarray]:
+    """An effect for every condition, drawn from its perturbation's name."""
+    return {
+        c.id: np.random.default_rng(derived_seed(c.perturbation, "effect")).normal(size=20)
+        for c in conditions
+    }
 
 
 def targets_of(ids: tuple[str, ...], conditions: list[Condition]) -> set[str]:
@@ -84,6 +101,17 @@ DESIGNS = st.sampled_from(
         ("unseen-context", {"valid_fraction": 0.3}),
         ("unseen-context", {"fraction": 0.5, "max_heldout_contexts": 2, "minimum_cells": 30}),
         ("unseen-context", {"mode": "whole", "valid_fraction": 0.2}),
+        ("unseen-context", {"max_heldout_fraction_per_context": 0.3, "valid_share_of_heldout": 0.5}),
+        ("unseen-perturbation", {"strictness": "label", "request": "all", "valid_fraction": 0.2}),
+        ("unseen-combination", {"by_seen": True, "valid_fraction": 0.3}),
+        ("unseen-target", {"valid_fraction": 0.1}),
+        ("unseen-target", {"request": "singles", "repeats": 2}),
+        ("combination-to-single", {"valid_fraction": 0.3}),
+        ("combination-to-single", {"candidates": "all", "folds": 2}),
+        ("data-scaling", {"keep_relatives": False}),
+        ("data-scaling", {"base": "unseen-combination", "base_parameters": {"fraction": 0.3}}),
+        ("graded-similarity", {"valid_fraction": 0.2, "steps": 5}),
+        ("time", {"column": "line", "valid_fraction": 0.2}),
     ]
 )
 
@@ -444,11 +472,22 @@ FROZEN = [
 ]
 
 
-@pytest.mark.parametrize("name", ["unseen-perturbation", "unseen-combination", "unseen-context"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "unseen-perturbation",
+        "unseen-combination",
+        "unseen-context",
+        "unseen-target",
+        "combination-to-single",
+        "stratified-cells",
+        "data-scaling",
+    ],
+)
 def test_ten_thousand_perturbations_take_less_than_five_seconds(name):
     conditions = [condition(f"g{n}", f"c{c}") for n in range(10_000) for c in range(2)]
-    if name == "unseen-combination":
-        conditions += [condition(f"g{n}+h{n}") for n in range(10_000)]
+    if "combination" in name:
+        conditions += [condition(f"g{n}+h{n}", "c0") for n in range(10_000)]
     random.Random(0).shuffle(conditions)
     start = time.perf_counter()
     splits = cut(conditions, name, valid_fraction=0.1)
@@ -461,6 +500,7 @@ class Entry:
     id: str
     kind: str
     splits: tuple[dict[str, Any], ...]
+    context_columns: tuple[str, ...] = ("cell_type",)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from lanner.config import Settings
 from lanner.datasets import Dataset
 from lanner.errors import InfrastructureError
 from lanner.records import ControlPolicy, Split
-from lanner.truth import Truth, control_halves, requests_of, seal, train_rows
+from lanner.truth import Truth, control_halves, perturbed_parts, requests_of, seal, train_rows
 
 
 @pytest.fixture(scope="module")
@@ -304,3 +304,50 @@ def test_measured_halves_of_profiles_are_the_truths_halving(
         np.testing.assert_allclose([first, second], [X["half1"], X["half2"]], rtol=1e-6)
     staged = train_rows(dataset, split, truth.control_halves(dataset, split))
     assert set(dataset.obs.iloc[staged]["replicate"]) == {"all"}
+
+
+@pytest.fixture(scope="module")
+def stratified(tiny: Dataset) -> Split:
+    """A quarter of the cells of every condition is held out, a third of the rest kept for validation."""
+    design = {"id": "stratified-cells", "parameters": {"fraction": 0.25, "valid_fraction": 0.34}}
+    (split,) = splits.resolve(tiny, design)
+    return split
+
+
+def test_cells_held_out_within_conditions_are_sealed_and_never_staged(
+    tiny: Dataset, stratified: Split, tiny_settings: Settings
+) -> None:
+    is_train, is_test = perturbed_parts(tiny, stratified)
+    assert not (is_train & is_test).any()
+    for condition in tiny.conditions:
+        mine = (tiny.obs["condition"] == condition.id).to_numpy()
+        assert [mine.sum(), (mine & is_test).sum(), (mine & is_train).sum()] == [16, 4, 8]
+    staged = train_rows(tiny, stratified, control_halves(tiny, stratified))
+    assert not is_test[staged].any() and is_train.sum() + 110 == len(staged)
+    sealed = seal(tiny, stratified, TASK.id, tiny_settings.home)
+    values = dense(tiny)
+    for i, request in enumerate(sealed.requests):
+        held = is_test & (tiny.obs["condition"] == request.condition.id).to_numpy()
+        assert request.condition.n_cells == 4
+        np.testing.assert_array_equal(sealed.cells(i).toarray(), values[held].astype(np.float32))
+        np.testing.assert_allclose(sealed.full[i], values[held].mean(axis=0))
+    k = sealed.contexts.index("type0")
+    inside = (tiny.obs["context"] == "type0").to_numpy() & is_train
+    np.testing.assert_allclose(sealed.train_mean_cells[k], values[inside].mean(axis=0))
+    centroids, _ = sealed.train_centroids(k)
+    first = inside & (tiny.obs["condition"] == tiny.conditions[0].id).to_numpy()
+    np.testing.assert_allclose(centroids[0], values[first].mean(axis=0))
+
+
+def test_the_same_cells_are_held_out_in_any_row_order(tiny: Dataset, stratified: Split) -> None:
+    other = shuffled(tiny)
+    for mine, theirs in zip(
+        perturbed_parts(tiny, stratified), perturbed_parts(other, stratified), strict=True
+    ):
+        assert names_of(tiny, mine) == names_of(other, theirs)
+
+
+def test_folds_of_cells_hold_out_every_cell_once(tiny: Dataset) -> None:
+    found = splits.resolve(tiny, {"id": "stratified-cells", "parameters": {"folds": 3}})
+    held = np.sum([perturbed_parts(tiny, split)[1] for split in found], axis=0)
+    assert set(held[(tiny.obs["perturbation"] != "control").to_numpy()]) == {1}

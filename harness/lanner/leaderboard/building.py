@@ -68,7 +68,7 @@ def build(
 
 def _run(campaign: Campaign, jobs: int, monitor: Monitor) -> None:
     missing = campaign.missing()
-    runs = sum(cell.skip is None for cell in campaign.cells)
+    runs = len({cell.plan.folder.key for cell in campaign.cells if cell.skip is None})
     monitor.begin(len(missing), runs - len(missing))
     for cell, reason in missing:
         if reason != "never run":
@@ -135,12 +135,17 @@ def _scored(cell: Cell, definition: Definition) -> Scored:
 
 
 def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
-    cached = scores.stored_scores(cell.plan.folder, definition.metrics)
+    residual = cell.choice.other_residual
+    cached = scores.stored_scores(cell.plan.folder, definition.metrics, residual)
     if cached is not None:
         return cached
     try:
         return scores.score_run(
-            cell.plan.folder, cell.artefact.truth, cell.artefact.staged, definition.metrics
+            cell.plan.folder,
+            cell.artefact.truth,
+            cell.artefact.staged,
+            definition.metrics,
+            residual=residual,
         )
     except PredictionError as error:
         return error

@@ -82,7 +82,10 @@ class Artefact:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One row to be: a method on a split artefact with a seed. ``skip`` says why it is not run at all."""
+    """One row to be: a method on a split artefact with a seed. ``skip`` says why it is not run at all.
+
+    Rows that differ in the residual model alone share one run: the same plan.
+    """
 
     artefact: Artefact
     choice: MethodChoice
@@ -101,8 +104,9 @@ class Campaign:
     cells: tuple[Cell, ...]
 
     def missing(self) -> list[tuple[Cell, str]]:
-        """Cells that must be run, each with the reason it is not cached."""
-        reasons = ((cell, cell.plan.folder.reason_to_run()) for cell in self.cells if cell.skip is None)
+        """Cells that must be run, one for each run, each with the reason it is not cached."""
+        runs = {cell.plan.folder.key: cell for cell in reversed(self.cells) if cell.skip is None}
+        reasons = ((cell, cell.plan.folder.reason_to_run()) for cell in reversed(runs.values()))
         return [(cell, reason) for cell, reason in reasons if reason is not None]
 
     def estimate(self, missing: Sequence[tuple[Cell, str]]) -> dict[str, Any]:
@@ -190,6 +194,7 @@ def _cell(
             limits=definition.limits_of(choice.method),
             runner=runner,
             reveal=definition.reveal,
+            granted=definition.resources,
             trust_process=trust_process,
         ),
     )

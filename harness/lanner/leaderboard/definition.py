@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from itertools import product
 from typing import Any
 
-from lanner import methods, schemas
-from lanner.config import Settings, bundled_root
+from lanner import methods
+from lanner.config import Settings
 from lanner.errors import ConfigurationError
+from lanner.leaderboard.inheritance import find, inherited
 from lanner.records import Limits
+from lanner.resources import Resource
+from lanner.resources import find as find_resource
 from lanner.tasks import TASKS, Task
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodChoice:
-    """A method with its parameters; ``label`` tells the same method's choices apart."""
+    """A method with its parameters; ``label`` tells the same method's choices apart.
+
+    ``other_residual`` is the model by which cells are drawn from its profiles, where it is not the one its
+    manifest declares: another row of the same run (metrics.md section 6).
+    """
 
     method: methods.Method
     parameters: Mapping[str, Any]
+    other_residual: str | None = None
+
+    @property
+    def residual(self) -> str | None:
+        """How cells are drawn from a profile."""
+        return self.other_residual or self.method.residual
 
     @property
     def label(self) -> str:
@@ -29,6 +42,8 @@ class MethodChoice:
             for name, value in sorted(self.parameters.items())
             if value != self.method.defaults[name]
         }
+        if self.other_residual:
+            changed["residual"] = self.other_residual
         options = ",".join(f"{name}={value}" for name, value in changed.items())
         return f"{self.method.name}[{options}]" if options else self.method.name
 
@@ -51,6 +66,7 @@ class Definition:
     metrics: tuple[str, ...]
     reveal: str = "none"
     limits: Mapping[str, Any] = field(default_factory=dict)
+    resources: tuple[Resource, ...] = ()
 
     def limits_of(self, method: methods.Method) -> Limits:
         """The method's own limits with the leaderboard's overrides."""
@@ -61,26 +77,11 @@ class Definition:
         return self.seeds[:1] if method.deterministic else self.seeds
 
 
-def find(name: str) -> Path:
-    """A leaderboard file by path, or a bundled one by its name or its path in the repository."""
-    path = Path(name)
-    if path.is_file():
-        return path
-    bundled = bundled_root() / "leaderboards"
-    if name in (path.stem, path.name, f"leaderboards/{path.name}"):
-        for candidate in (bundled / path.name, bundled / f"{path.name}.yaml"):
-            if candidate.is_file():
-                return candidate
-    known = ", ".join(sorted(file.stem for file in bundled.glob("*.yaml")))
-    raise ConfigurationError(f"no leaderboard file {name}; give a YAML file's path, or one of {known}")
-
-
 def load(name: str, settings: Settings) -> Definition:
     """Read and check a leaderboard file; a ConfigurationError names the file and what is wrong in it."""
     path = find(name)
-    document = schemas.load_yaml(path, "leaderboard")
     try:
-        return define(document, settings)
+        return define(inherited(path), settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from None
 
@@ -94,7 +95,11 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
         if name in datasets:
             raise ConfigurationError(f"dataset {name!r} is listed twice; put all its splits under one item")
         datasets[name] = tuple(splits) if splits else None
-    choices = [_choice(item, settings) for item in document["methods"]]
+    everywhere = document.get("splits")
+    if everywhere:
+        datasets = {name: splits or tuple(everywhere) for name, splits in datasets.items()}
+    residuals = document.get("residuals")
+    choices = [choice for item in document["methods"] for choice in _choices(item, settings, residuals)]
     labels = [choice.label for choice in choices]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice:
@@ -112,13 +117,22 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
         metrics=metrics,
         reveal=document.get("reveal", "none"),
         limits=document.get("limits", {}),
+        resources=tuple(find_resource(settings, name) for name in sorted(document.get("resources", []))),
     )
 
 
-def _choice(item: str | Mapping[str, Any], settings: Settings) -> MethodChoice:
+def _choices(
+    item: str | Mapping[str, Any], settings: Settings, residuals: Sequence[str] | None
+) -> Iterator[MethodChoice]:
+    """One choice for each combination of values in lists of parameters, and each residual model."""
     name, given = (item, {}) if isinstance(item, str) else (item["name"], item.get("parameters", {}))
     method = methods.find(settings, name)
-    return MethodChoice(method=method, parameters=methods.resolve_parameters(method, given))
+    lists = [value if isinstance(value, list) else [value] for value in given.values()]
+    for values in product(*lists):
+        parameters = methods.resolve_parameters(method, dict(zip(given, values, strict=True)))
+        for residual in residuals if residuals and method.residual else [method.residual]:
+            other = residual if residual != method.residual else None
+            yield MethodChoice(method=method, parameters=parameters, other_residual=other)
 
 
 def _check_metrics(metrics: tuple[str, ...]) -> None:

@@ -129,7 +129,7 @@ def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame
         "reason": item.record["message"] or None,
         "unsealed": cell.plan.spec["keyed"]["runner"] == "process",
         "trusted_process": cell.plan.spec["keyed"]["trust_process"],
-        "residual": cell.choice.method.residual,
+        "residual": cell.choice.residual,
         "training_data": list(cell.choice.method.document.get("training_data", [])),
         "coverage": _coverage(item),
         "scores": _scores([item], bounds) if item.succeeded else None,
@@ -175,7 +175,14 @@ def _cached_scores(group: Sequence[Scored]) -> Path:
     first = group[0].cell
     runs = sorted((item.cell.plan.folder.key, item.succeeded) for item in group)
     metrics = scores.metric_set(first.artefact.definition.metrics)
-    key = sha256_json({"aggregation": AGGREGATION_VERSION, "metrics": metrics, "runs": runs})
+    key = sha256_json(
+        {
+            "aggregation": AGGREGATION_VERSION,
+            "metrics": metrics,
+            "residual": first.choice.residual,
+            "runs": runs,
+        }
+    )
     return first.artefact.settings.home / "aggregates" / f"{key}.json"
 
 
@@ -184,7 +191,7 @@ def _aggregated(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> 
     for item in group:
         split = item.cell.artefact.split.sha256
         frame = item.frame if item.frame is not None else aggregate.unscored(bounds[split], _reason(item))
-        residual = item.cell.choice.method.residual
+        residual = item.cell.choice.residual
         runs.append(
             aggregate.Scored(
                 scores=frame, bounds=bounds[split], split=split, seed=item.cell.seed, residual=residual

@@ -9,22 +9,28 @@ from __future__ import annotations
 import sys
 
 from lanner.registry import import_all
+from lanner.splits.compatibility import ALIASES, Alias
 from lanner.splits.design import SPLITS, Draw, Holdout, Material, SplitDesign, split_design
 from lanner.splits.expansion import expand
 from lanner.splits.parameters import COMMON, Parameter
 from lanner.splits.resolution import resolve
-from lanner.splits.targets import is_combination, seen_singles
+from lanner.splits.stratified_cells import cell_parts
+from lanner.splits.targets import is_combination, parts, seen_singles
 
 __all__ = [
+    "ALIASES",
     "COMMON",
     "SPLITS",
+    "Alias",
     "Draw",
     "Holdout",
     "Material",
     "Parameter",
     "SplitDesign",
+    "cell_parts",
     "expand",
     "is_combination",
+    "parts",
     "resolve",
     "seen_singles",
     "split_design",

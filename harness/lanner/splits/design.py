@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lanner.errors import ConfigurationError
 from lanner.records import Condition, canonical_json, derived_seed
 from lanner.registry import Registry
 from lanner.splits.parameters import COMMON, Parameter
 
+if TYPE_CHECKING:
+    import numpy as np
+
 T = TypeVar("T", str, tuple[str, str])
+Effects = Callable[[], Mapping[str, "np.ndarray[Any, Any]"]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +23,17 @@ class Material:
     """What a design cuts: perturbed conditions sorted by id, and which of them can be tested at all.
 
     A condition is testable when its context has controls and, for cells, it has ``minimum_cells`` of them.
+    ``context_columns`` name the values of a condition's context. ``effects`` gives each condition's measured
+    change from its controls, ``(n_genes,)``: truth, which only a design marked so may look at.
     """
 
     design: str
     dataset: str
     conditions: tuple[Condition, ...]
     testable: frozenset[str]
+    kind: str = "cells"
+    context_columns: tuple[str, ...] = ()
+    effects: Effects | None = None
 
     def error(self, why: str, advice: str) -> ConfigurationError:
         """The error that this dataset cannot be cut this way."""
@@ -72,13 +81,15 @@ class Holdout:
     """Condition ids one artefact keeps from training; everything not named here is train.
 
     ``left_out`` is in no part: conditions that would leak what is tested, or are held out but not testable.
-    ``stratum`` becomes part of the artefact's id.
+    ``stratum`` becomes part of the artefact's id. ``cells`` is given where cells within conditions are held
+    out: the parts then share conditions (``Split.cells``).
     """
 
     test: frozenset[str]
     valid: frozenset[str] = frozenset()
     left_out: frozenset[str] = frozenset()
     stratum: str = ""
+    cells: Mapping[str, Any] | None = None
 
 
 Function = Callable[[Material, Mapping[str, Any], Draw], Iterator[Holdout]]
@@ -86,11 +97,17 @@ Function = Callable[[Material, Mapping[str, Any], Draw], Iterator[Holdout]]
 
 @dataclass(frozen=True, kw_only=True)
 class SplitDesign:
-    """A rule for holding out conditions, by the name a leaderboard uses, and its parameters."""
+    """A rule for holding out conditions, by the name a leaderboard uses, and its parameters.
+
+    ``without`` names common parameters that mean nothing for it. ``mark`` is what a reader must be told
+    beside every number: that the task is an upper bound, that the cut has looked at the truth.
+    """
 
     id: str
     function: Function
     own: tuple[Parameter, ...] = field(default=())
+    without: frozenset[str] = frozenset()
+    mark: str = ""
 
     @property
     def summary(self) -> str:
@@ -100,18 +117,23 @@ class SplitDesign:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Its own parameters, then the common ones it does not replace."""
-        own = {parameter.name for parameter in self.own}
-        return (*self.own, *(parameter for parameter in COMMON if parameter.name not in own))
+        hidden = self.without | {parameter.name for parameter in self.own}
+        return (*self.own, *(parameter for parameter in COMMON if parameter.name not in hidden))
 
 
 SPLITS: Registry[SplitDesign] = Registry("split design")
 
 
-def split_design(name: str, *parameters: Parameter) -> Callable[[Function], SplitDesign]:
+def split_design(
+    name: str, *parameters: Parameter, without: Iterable[str] = (), mark: str = ""
+) -> Callable[[Function], SplitDesign]:
     """Register a function as the split design ``name``."""
 
     def register(function: Function) -> SplitDesign:
-        return SPLITS.add(name, SplitDesign(id=name, function=function, own=parameters))
+        design = SplitDesign(
+            id=name, function=function, own=parameters, without=frozenset(without), mark=mark
+        )
+        return SPLITS.add(name, design)
 
     return register
 
@@ -119,6 +141,12 @@ def split_design(name: str, *parameters: Parameter) -> Callable[[Function], Spli
 def round_half_up(value: float) -> int:
     """The nearest integer; ``round`` would send 0.5 and 2.5 to even numbers."""
     return int(value + 0.5)
+
+
+def per_cent(share: float) -> str:
+    """A share that can stand in an artefact's id and sorts as it should: 0.125 is ``012-5``."""
+    whole, _, rest = f"{100 * share:.6f}".partition(".")
+    return "-".join(filter(None, (whole.zfill(3), rest.rstrip("0"))))
 
 
 def ids(conditions: Iterable[Condition]) -> frozenset[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from lanner.errors import ConfigurationError
 from lanner.records import Condition, ControlPolicy, Split
 from lanner.registry import unknown_name
-from lanner.splits.design import SPLITS, Draw, Holdout, Material, SplitDesign, ids
+from lanner.splits.compatibility import ALIASES, named
+from lanner.splits.design import SPLITS, Draw, Effects, Holdout, Material, SplitDesign, ids
 from lanner.splits.parameters import filled_in
 
 HALVED_FROM = 100
@@ -22,14 +24,18 @@ def expand(
     n_controls: Mapping[str, int],
     dataset: Mapping[str, str],
     kind: str,
+    *,
+    context_columns: Sequence[str] = (),
+    effects: Effects | None = None,
 ) -> tuple[Split, ...]:
     """The artefacts ``<id>[/<stratum>][/r<i>f<j>]`` of a design, sorted by id.
 
     Parameters
     ----------
     design
-        ``{"id", "parameters", "seed"}``; parameters left out take their defaults, the seed 0. What was
-        resolved is stored in every artefact, and expanding that again gives the same artefacts.
+        ``{"id", "parameters", "seed"}``; parameters left out take their defaults, the seed 0. The id is a
+        design's or a name another benchmark gives to one with certain parameters. What was resolved is
+        stored in every artefact, and expanding that again gives the same artefacts.
     conditions
         The dataset's conditions in any order; control conditions are passed over.
     n_controls
@@ -38,6 +44,10 @@ def expand(
         ``{"id", "version", "content"}``.
     kind
         ``cells`` or ``profile``; minimum_cells does not apply to profiles, and auto shares their controls.
+    context_columns
+        Names of the values of a condition's context, in order; a design by time looks its column up.
+    effects
+        Gives each condition's measured change, for the designs that are fitted on truth.
 
     Raises
     ------
@@ -47,6 +57,7 @@ def expand(
     """
     rule, parameters, seed = _read(design)
     material = _material(rule, parameters, conditions, n_controls, dataset["id"], kind)
+    material = replace(material, kind=kind, context_columns=tuple(context_columns), effects=effects)
     contexts = {c.context_id for c in material.conditions} | set(n_controls)
     controls = {c: _policy(c, n_controls.get(c, 0), parameters["controls"], kind) for c in sorted(contexts)}
     stored = {"id": rule.id, "parameters": parameters, "seed": seed}
@@ -63,6 +74,10 @@ def _read(design: Mapping[str, Any]) -> tuple[SplitDesign, dict[str, Any], int]:
             raise unknown_name("field of a split design", key, ("id", "parameters", "seed"))
     if not isinstance(design.get("id"), str):
         raise ConfigurationError(f"a split design needs an id, one of {', '.join(SPLITS)}; add it")
+    if design["id"] in ALIASES:
+        design = named(design)
+    elif design["id"] not in SPLITS:
+        raise unknown_name("split design", design["id"], (*SPLITS, *ALIASES))
     rule = SPLITS[design["id"]]
     seed = design.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
@@ -122,7 +137,7 @@ def _policy(context: str, n: int, wanted: str, kind: str) -> ControlPolicy:
 def _holdouts(
     rule: SplitDesign, parameters: Mapping[str, Any], seed: int, material: Material
 ) -> Iterator[tuple[str, Holdout]]:
-    repeats, folds = parameters["repeats"], parameters.get("folds", 1)
+    repeats, folds = parameters.get("repeats", 1), parameters.get("folds", 1)
     for repeat in range(repeats):
         for fold in range(folds):
             suffix = f"r{repeat}f{fold}" if repeats > 1 or folds > 1 else ""
@@ -131,10 +146,11 @@ def _holdouts(
                 yield "/".join(filter(None, (rule.id, cut.stratum, suffix))), cut
 
 
-def _parts(material: Material, name: str, cut: Holdout) -> dict[str, tuple[str, ...]]:
+def _parts(material: Material, name: str, cut: Holdout) -> dict[str, Any]:
     """Sorted ids of train, valid and test; what a design holds out wins over what it leaves out."""
-    valid = cut.valid - cut.test
-    train = ids(material.conditions) - cut.test - cut.valid - cut.left_out
+    valid = cut.valid if cut.cells else cut.valid - cut.test
+    held = frozenset[str]() if cut.cells else cut.test | cut.valid
+    train = ids(material.conditions) - held - cut.left_out
     if not cut.test:
         raise material.error(
             f"{name} has no condition left to test", "hold out more, lower minimum_cells or take another seed"
@@ -143,4 +159,5 @@ def _parts(material: Material, name: str, cut: Holdout) -> dict[str, tuple[str, 
         raise material.error(
             f"{name} has no condition left to train on", "hold out less or lower valid_fraction"
         )
-    return {"train": tuple(sorted(train)), "valid": tuple(sorted(valid)), "test": tuple(sorted(cut.test))}
+    parts = {"train": tuple(sorted(train)), "valid": tuple(sorted(valid)), "test": tuple(sorted(cut.test))}
+    return {**parts, "cells": cut.cells}

@@ -19,7 +19,9 @@ class Parameter:
     """One parameter of a split design.
 
     ``schema`` is a JSON Schema of the value. ``only`` maps other parameters to the value they must have for
-    this one to mean anything: elsewhere it is left out of the split, and giving it is an error.
+    this one to mean anything: elsewhere it is left out of the split, and giving it is an error. ``implicit``
+    ones are left out of the split where they have their default: a parameter that a design gains later must
+    not change the hash of splits that do without it.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Parameter:
     help: str
     schema: Mapping[str, Any]
     only: Mapping[str, Any] = field(default_factory=dict)
+    implicit: bool = False
 
 
 COMMON = (
@@ -62,6 +65,8 @@ COMMON = (
     ),
 )
 """What every design understands. A design that declares one of these names itself replaces it."""
+
+FOLDS = next(parameter for parameter in COMMON if parameter.name == "folds")
 
 
 def fraction(
@@ -105,7 +110,11 @@ def filled_in(design: str, declared: Iterable[Parameter], given: Mapping[str, An
             )
         if unmet:
             del values[name]
-    return values
+    return {
+        name: value
+        for name, value in values.items()
+        if not (known[name].implicit and value == known[name].default)
+    }
 
 
 def _checked(design: str, parameter: Parameter, value: Any) -> Any:

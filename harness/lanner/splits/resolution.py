@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from lanner.errors import ConfigurationError
 from lanner.records import CONTROL, Split
 from lanner.registry import unknown_name
+from lanner.splits.compatibility import ALIASES, named
 from lanner.splits.design import SPLITS
+from lanner.splits.effects import measured_effects
 from lanner.splits.expansion import expand
 
 if TYPE_CHECKING:  # cutting needs no HDF5
@@ -27,6 +29,8 @@ def resolve(
     - a design id, ``unseen-context``: the first design of that id the entry recommends, else its defaults;
     - an artefact id or the start of one, ``unseen-context/cd4t``: of the first recommended design of that id
       that has such an artefact;
+    - a name another benchmark gives to one of ours, ``gears-simulation`` (``compatibility.ALIASES``), also
+      with the rest of an artefact id behind it;
     - a design, as a mapping or as JSON text: ``{"id", "parameters", "seed"}``; without ``parameters`` its id
       is looked up as above, and its ``seed`` replaces the recommended one.
 
@@ -52,15 +56,23 @@ def resolve(
             )
         found = {split.sha256: split for design in recommended for split in _expanded(dataset, design, seed)}
         return tuple(sorted(found.values(), key=lambda split: split.id))
-    name = SPLITS[wanted.partition("/")[0]].id
+    name, slash, rest = str(wanted).partition("/")
+    if name in ALIASES:
+        # What the entry recommends of that design has other parameters than the name means.
+        designs: list[Mapping[str, Any]] = [named({"id": name})]
+        wanted = designs[0]["id"] + slash + rest
+    elif name in SPLITS:
+        designs = [design for design in recommended if design["id"] == name] or [{"id": name}]
+    else:
+        raise unknown_name("split design", name, (*SPLITS, *ALIASES))
     artefacts: list[str] = []
-    for design in [design for design in recommended if design["id"] == name] or [{"id": name}]:
+    for design in designs:
         splits = _expanded(dataset, design, seed)
         matching = tuple(s for s in splits if s.id == wanted or s.id.startswith(f"{wanted}/"))
         if matching:
             return matching
         artefacts += [split.id for split in splits]
-    raise unknown_name(f"split artefact of dataset {dataset.entry.id}", wanted, artefacts)
+    raise unknown_name(f"split artefact of dataset {dataset.entry.id}", str(wanted), artefacts)
 
 
 def _parsed(text: str) -> Mapping[str, Any]:
@@ -83,4 +95,6 @@ def _expanded(dataset: Dataset, design: Mapping[str, Any], seed: int | None) -> 
         {context: counts.get(context, 0) for context in dataset.contexts},
         dataset.identity,
         dataset.entry.kind,
+        context_columns=dataset.entry.context_columns,
+        effects=lambda: measured_effects(dataset),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lanner.records import COMBINATION, Condition, Split
+from lanner.splits.design import Draw, ids, round_half_up
 
 
 def is_combination(condition: Condition) -> bool:
@@ -42,3 +43,17 @@ def seen_singles(split: Split, conditions: Sequence[Condition]) -> dict[str, int
     by_id = {condition.id: condition for condition in conditions}
     seen = singles(by_id[name] for name in split.train)
     return {name: count_seen(by_id[name], seen) for name in split.test if is_combination(by_id[name])}
+
+
+def held_out_by_target(
+    conditions: Iterable[Condition], draw: Draw, targets: float, combinations: float, purpose: str
+) -> frozenset[str]:
+    """Conditions with a target out of a drawn share of ``targets``, and a share of the other combinations."""
+    conditions = list(conditions)
+    units = {part for c in conditions for part in parts(c)}
+    count = min(max(1, round_half_up(targets * len(units))), len(units) - 1)
+    held = frozenset(draw.ranked(units, f"{purpose} targets")[:count])
+    others = {c.perturbation for c in conditions if is_combination(c) and held.isdisjoint(parts(c))}
+    chosen = draw.ranked(others, f"{purpose} combinations")[: round_half_up(combinations * len(others))]
+    also = frozenset(chosen)
+    return ids(c for c in conditions if not held.isdisjoint(parts(c)) or c.perturbation in also)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -10,12 +11,19 @@ from dataclasses import replace
 from typing import Any
 
 from lanner.records import sha256_json
-from lanner.splits.design import Draw, Holdout, Material, ids, reserve_conditions, split_design
-from lanner.splits.parameters import COMMON, Parameter, fraction
+from lanner.splits.design import (
+    Draw,
+    Holdout,
+    Material,
+    ids,
+    reserve_conditions,
+    round_half_up,
+    split_design,
+)
+from lanner.splits.parameters import FOLDS, Parameter, fraction
 
 PAIRS = {"mode": "pairs"}
 COUNT = {"type": "integer", "minimum": 1}
-FOLDS = next(parameter for parameter in COMMON if parameter.name == "folds")
 
 
 @split_design(
@@ -42,6 +50,30 @@ FOLDS = next(parameter for parameter in COMMON if parameter.name == "folds")
         only=PAIRS,
     ),
     replace(FOLDS, only=PAIRS),
+    Parameter(
+        name="max_heldout_fraction_per_context",
+        default=1.0,
+        help="At most this share of the perturbations of one context is held out.",
+        schema={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        only=PAIRS,
+        implicit=True,
+    ),
+    Parameter(
+        name="max_heldout_per_context",
+        default=None,
+        help="At most so many perturbations of one context are held out; no limit when null.",
+        schema={"type": ["integer", "null"], "minimum": 1},
+        only=PAIRS,
+        implicit=True,
+    ),
+    Parameter(
+        name="valid_share_of_heldout",
+        default=0.0,
+        help="Share of the held-out pairs of each context that is validation instead of test.",
+        schema={"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+        only=PAIRS,
+        implicit=True,
+    ),
 )
 def unseen_context(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:
     """Hold out contexts of known perturbations, or one whole context in turn.
@@ -77,17 +109,44 @@ def _pairs(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Ite
         raise material.error(
             f"{draw.folds} folds cannot be cut from {len(units)} perturbations", "lower folds"
         )
+    room = _room(material, parameters)
     held: set[tuple[str, str]] = set()
     for p in draw.held_out(units, parameters.get("fraction"), most=len(units)):
         count = min(parameters["max_heldout_contexts"], len(contexts[p]) - least)
-        held |= set(draw.ranked([(p, context) for context in candidates[p]], "contexts")[:count])
+        open_to = [(p, context) for context in candidates[p] if room[context] > 0]
+        for pair in draw.ranked(open_to, "contexts")[:count]:
+            held.add(pair)
+            room[pair[1]] -= 1
     inside = ids(c for c in material.conditions if (c.perturbation, c.context_id) in held)
     rest = [c for c in material.conditions if c.id not in inside]
+    kept = _kept_for_validation(held, draw, parameters.get("valid_share_of_heldout", 0.0))
+    valid = ids(c for c in material.conditions if (c.perturbation, c.context_id) in kept)
     yield Holdout(
-        test=inside & material.testable,
-        valid=reserve_conditions(rest, draw, parameters["valid_fraction"], min_train_contexts=least),
-        left_out=inside - material.testable,
+        test=(inside & material.testable) - valid,
+        valid=valid | reserve_conditions(rest, draw, parameters["valid_fraction"], min_train_contexts=least),
+        left_out=inside - material.testable - valid,
     )
+
+
+def _room(material: Material, parameters: Mapping[str, Any]) -> dict[str, float]:
+    """How many perturbations of each context may be held out (PerturBench's two limits)."""
+    share = parameters.get("max_heldout_fraction_per_context", 1.0)
+    most = parameters.get("max_heldout_per_context") or math.inf
+    pairs = {(c.perturbation, c.context_id) for c in material.conditions}
+    sizes = Counter(context for _, context in pairs)
+    return {context: min(most, math.floor(share * n + 1e-9)) for context, n in sizes.items()}
+
+
+def _kept_for_validation(held: set[tuple[str, str]], draw: Draw, share: float) -> set[tuple[str, str]]:
+    """A share of the held-out pairs of each context; one pair alone stays in test."""
+    by_context: dict[str, list[tuple[str, str]]] = {}
+    for pair in held:
+        by_context.setdefault(pair[1], []).append(pair)
+    kept: set[tuple[str, str]] = set()
+    for pairs in by_context.values():
+        count = min(round_half_up(share * len(pairs)), len(pairs) - 1)
+        kept |= set(draw.ranked(pairs, "valid of held out")[:count])
+    return kept
 
 
 def _whole(material: Material, parameters: Mapping[str, Any], draw: Draw) -> Iterator[Holdout]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lanner.records import Condition
 from lanner.splits.design import Draw, Holdout, Material, ids, split_design
 from lanner.splits.parameters import Parameter, fraction
 from lanner.splits.targets import is_combination, parts
@@ -16,8 +17,8 @@ from lanner.splits.targets import is_combination, parts
     Parameter(
         name="strictness",
         default="strict",
-        help="strict: a held-out target is in no training combination; loose: it may be part of one.",
-        schema={"enum": ["strict", "loose"]},
+        help="strict: no train combination has a held-out target; loose: it may; label: labels are units.",
+        schema={"enum": ["strict", "loose", "label"]},
     ),
     Parameter(
         name="request",
@@ -32,13 +33,19 @@ def unseen_perturbation(material: Material, parameters: Mapping[str, Any], draw:
     The unit is the target (the label where there are no gene targets). Strict: a condition with any
     held-out target is never trained on, whether it is requested or not. Loose: only what could be requested
     is kept from training, so combinations with held-out targets stay unless ``request`` is all and every
-    target of theirs is held out. GEARS (doi:10.1038/s41587-023-01905-6) holds out by gene like this;
-    label-wise splits such as PEREGGRN's ``interventional`` leave A+B in train while A is tested.
+    target of theirs is held out. GEARS (doi:10.1038/s41587-023-01905-6) holds out by gene like this. Label:
+    the unit is the label, so A+B may be in train while A is tested, and the other way round: PEREGGRN's
+    ``interventional`` and the cross-validation of Wong (doi:10.1093/bioinformatics/btaf317).
     """
-    loose = parameters["strictness"] == "loose"
+    strictness = parameters["strictness"]
+    by_label = strictness == "label"
+
+    def units_of(condition: Condition) -> tuple[str, ...]:
+        return (condition.perturbation,) if by_label else parts(condition)
+
     everything = parameters["request"] == "all"
     requestable = [c for c in material.conditions if everything or not is_combination(c)]
-    units = {part for c in requestable if c.id in material.testable for part in parts(c)}
+    units = {unit for c in requestable if c.id in material.testable for unit in units_of(c)}
     if len(units) < 2:
         raise material.error(
             f"it takes 2 testable targets to hold one out and train on another, and there are {len(units)}",
@@ -51,14 +58,14 @@ def unseen_perturbation(material: Material, parameters: Mapping[str, Any], draw:
     valid_units = frozenset(draw.reserved(rest, parameters["valid_fraction"], most=len(rest) - 1))
     held = test_units | valid_units
 
-    test = ids(c for c in requestable if test_units.issuperset(parts(c)))
-    valid = ids(c for c in requestable if valid_units.issuperset(parts(c)))
-    if loose:
-        leaking = ids(c for c in requestable if held.issuperset(parts(c)))
-    else:
+    test = ids(c for c in requestable if test_units.issuperset(units_of(c)))
+    valid = ids(c for c in requestable if valid_units.issuperset(units_of(c)))
+    if strictness == "strict":
         leaking = ids(c for c in material.conditions if not held.isdisjoint(parts(c)))
+    else:
+        leaking = ids(c for c in requestable if held.issuperset(units_of(c)))
     yield Holdout(
-        stratum="loose" if loose else "",
+        stratum="" if strictness == "strict" else strictness,
         test=test & material.testable,
         valid=valid,
         left_out=leaking,

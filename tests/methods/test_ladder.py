@@ -2,164 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
-
-import anndata as ad
 import numpy as np
-import pandas as pd
 import pytest
-import scipy.sparse as sp
-from lanner.config import bundled_root
-from lanner.h5ad.staged import write_train
+from by_hand import GENES, TWO_LINES
 
-METHODS = ("no-change", "train-mean", "context-mean-delta", "additive", "linear-embedding")
-GENES = ["A", "B", "C", "D", "E", "F", "G", "H"]
-
-
-@dataclass
-class Staged:
-    """A staged input folder made by hand, with what is needed to recompute predictions from it."""
-
-    folder: Path
-    X: np.ndarray
-    obs: pd.DataFrame
-    requests: pd.DataFrame
-
-    def mean(self, perturbation: str, context: str, dose: str | None = None) -> np.ndarray:
-        chosen = (self.obs["perturbation"] == perturbation) & (self.obs["line"] == context)
-        if dose is not None:
-            chosen &= self.obs["dose"] == dose
-        return self.X[chosen.to_numpy()].mean(axis=0)
-
-    def delta(self, perturbation: str, context: str, dose: str | None = None) -> np.ndarray:
-        return self.mean(perturbation, context, dose) - self.mean("control", context)
-
-
-@dataclass
-class Result:
-    """How a program ended and the prediction it left, if any."""
-
-    code: int
-    stderr: str
-    prediction: ad.AnnData | None
-
-    @property
-    def rows(self) -> np.ndarray:
-        assert self.prediction is not None, self.stderr
-        X = self.prediction.X
-        return np.asarray(X.todense() if sp.issparse(X) else X)
-
-    @property
-    def answered(self) -> list[bool]:
-        return [bool(value) for value in self.prediction.obs["answered"]]
-
-
-@pytest.fixture
-def stage(tmp_path):
-    def make(cells, requests, *, kind="cells", n_cells=1, parameters=None, seed=0, zero_control=False):
-        """``cells``: (perturbation, line, n[, dose]); ``requests``: (perturbation, line[, targets, dose])."""
-        generator = np.random.default_rng(7)
-        has_dose = len(cells[0]) == 4
-        rows = [(*group[:2], *group[3:]) for group in cells for _ in range(group[2])]
-        obs = pd.DataFrame(rows, columns=["perturbation", "line", *(["dose"] if has_dose else [])])
-        obs = obs.iloc[generator.permutation(len(obs))].reset_index(drop=True)
-        X = generator.gamma(1.0, 1.0, (len(obs), len(GENES))) * (
-            generator.random((len(obs), len(GENES))) > 0.4
-        )
-        if zero_control:
-            X[(obs["perturbation"] == "control").to_numpy()] = 0
-        X = X.astype(np.float32)
-        folder = tmp_path / "input"
-        folder.mkdir()
-        sparse = kind == "cells"
-        write_train(
-            folder / "train.h5ad",
-            obs={name: obs[name].to_numpy(dtype=str) for name in obs},
-            genes=GENES,
-            layers={"X": [sp.csr_matrix(X) if sparse else X]},
-            sparse=sparse,
-        )
-        table = pd.DataFrame(
-            {
-                "request_id": f"r{index}",
-                "perturbation": request[0],
-                "targets": request[2] if len(request) > 2 else request[0],
-                "line": request[1],
-                "n_cells": n_cells,
-                **({"dose": request[3]} if has_dose else {}),
-            }
-            for index, request in enumerate(requests)
-        )
-        table.to_csv(folder / "requests.csv", index=False)
-        task = {
-            "protocol": 1,
-            "dataset": {"kind": kind},
-            "columns": {
-                "perturbation": "perturbation",
-                "context": ["line"],
-                **({"dose": "dose"} if has_dose else {}),
-            },
-            "control": "control",
-            "combination": "+",
-            "seed": seed,
-            "n_cells": n_cells,
-            "parameters": parameters or {},
-        }
-        (folder / "task.json").write_text(json.dumps(task))
-        return Staged(folder=folder, X=X.astype(np.float64), obs=obs, requests=table)
-
-    return make
-
-
-@pytest.fixture
-def predict(tmp_path):
-    def run(method: str, staged: Staged, seed: int = 0) -> Result:
-        folder = bundled_root() / "method_containers" / method
-        output = tmp_path / f"output-{len(list(tmp_path.iterdir()))}"
-        output.mkdir()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "LANNER_INPUT": str(staged.folder),
-            "LANNER_OUTPUT": str(output),
-            "LANNER_SEED": str(seed),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        done = subprocess.run(
-            [sys.executable, "-W", "error::RuntimeWarning", "predict.py"],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        path = output / "prediction.h5ad"
-        return Result(done.returncode, done.stderr, ad.read_h5ad(path) if path.exists() else None)
-
-    return run
-
-
-TWO_LINES = [
-    ("control", "K562", 9),
-    ("control", "RPE1", 7),
-    ("A", "K562", 4),
-    ("B", "K562", 11),
-    ("C", "K562", 3),
-    ("A", "RPE1", 5),
-    ("A+C", "K562", 6),
-]
+METHODS = (
+    *("no-change", "train-mean", "context-mean-delta", "additive", "linear-embedding"),
+    *("two-factor", "crispr-informed", "knn", "ridge", "random-forest", "latent-additive"),
+    "decoder-only",
+)
 
 
 @pytest.mark.parametrize("kind", ["cells", "profile"])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_prediction_is_one_named_float32_row_per_request_over_the_train_genes(method, kind, stage, predict):
     cells = TWO_LINES if kind == "cells" else [(name, line, 1) for name, line, _ in TWO_LINES]
-    requests = [("B+C", "K562"), ("A+B", "K562"), ("D", "RPE1")]
+    requests = [("B+C", "K562"), ("A+B", "K562"), ("C", "RPE1")]
     staged = stage(cells, requests, kind=kind, zero_control=kind == "profile")
     result = predict(method, staged)
     assert result.code == 0, result.stderr
@@ -298,14 +156,13 @@ def test_additive_is_not_applicable_where_no_request_can_be_answered(stage, pred
 
 def linear(G, Y, P, p, ridge):
     """b + G K p with explicit inverses, as printed in the paper."""
-    eye = np.eye(G.shape[1])
     b = Y.mean(axis=1)
     K = (
-        np.linalg.inv(G.T @ G + ridge * eye)
+        np.linalg.inv(G.T @ G + ridge * np.eye(G.shape[1]))
         @ G.T
         @ (Y - b[:, None])
         @ P.T
-        @ np.linalg.inv(P @ P.T + ridge * eye)
+        @ np.linalg.inv(P @ P.T + ridge * np.eye(P.shape[0]))
     )
     return b + G @ K @ p
 
@@ -338,6 +195,33 @@ def test_linear_embedding_equals_the_formula_with_its_control_column(rank, ridge
         np.testing.assert_allclose(control + flipped, expected, rtol=1e-9, atol=1e-12)
     assert result.answered == [True, True, False]
     assert result.stderr == "unanswered: notgene in K562: a target is not a measured gene\n"
+
+
+def test_linear_embedding_takes_the_perturbations_rows_from_a_granted_table(stage, predict):
+    cells = [cell for cell in TWO_LINES if cell[1] == "K562"]
+    table = {gene: np.random.default_rng(row).normal(size=3) for row, gene in enumerate("ABCZ")}
+    requests = [("Z", "K562"), ("D", "K562")]
+    staged = stage(
+        cells, requests, parameters={"perturbations": "resource"}, tables={"embedding.features.csv": table}
+    )
+    names = ["A", "B", "C", "A+C"]
+    control = staged.mean("control", "K562")
+    G = gene_scores([*(staged.mean(name, "K562") for name in names), control], 5)
+    Y = np.array([*(staged.delta(name, "K562") for name in names), np.zeros(8)]).T
+    P = np.array([*(sum(table[gene] for gene in name.split("+")) for name in names), np.zeros(3)]).T
+    result = predict("linear-embedding", staged)
+    assert result.answered == [True, False]
+    np.testing.assert_allclose(
+        result.rows[0], control + linear(G, Y, P, table["Z"], 0.1), rtol=1e-6, atol=1e-6
+    )
+
+
+def test_linear_embedding_needs_the_table_it_is_told_to_use(stage, predict):
+    result = predict(
+        "linear-embedding", stage(TWO_LINES, [("D", "K562")], parameters={"perturbations": "resource"})
+    )
+    assert result.code == 99
+    assert "grants no embedding" in result.stderr
 
 
 def test_linear_embedding_pools_contexts_each_with_its_own_control(stage, predict):
