@@ -58,6 +58,12 @@ def load_yaml(path: Path, schema: str) -> dict[str, Any]:
     return document
 
 
+def dump_yaml(document: Any) -> str:
+    """YAML text of a document, keys in their order, for people to read and edit."""
+    text: str = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key given twice: the second would silently win."""
 

@@ -23,6 +23,7 @@ LAYERS = (
         "h5ad",
         "datasets",
         "methods",
+        "method_templates",
         "simulator",
         "resources",
     ),
@@ -41,7 +42,18 @@ LAYERS = (
         "aggregate",
         "audit",
     ),
-    ("pipeline", "scores", "execution", "reaping", "leaderboard", "site", "catalogue", "cleaning", "doctor"),
+    (
+        "pipeline",
+        "scores",
+        "execution",
+        "reaping",
+        "leaderboard",
+        "site",
+        "catalogue",
+        "cleaning",
+        "doctor",
+        "method_check",
+    ),
     ("cli",),
 )
 """Each layer may import the ones before it; rooms of layer 2 are extension packages, strangers to each other.

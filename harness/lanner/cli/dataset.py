@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from lanner.cli.dataset_add import add_command
 from lanner.cli.output import json_option, print_fields, print_json, print_table, talk
 from lanner.config import Settings
 
@@ -19,14 +20,18 @@ if TYPE_CHECKING:
 
 @click.group("dataset")
 def dataset_command() -> None:
-    """Find, fetch and check datasets.
+    """Find, add, fetch and check datasets.
 
     \b
     Examples:
       lanner dataset list
       lanner dataset info kang18-pbmc
       lanner dataset check simulated
+      lanner dataset add screen.h5ad
     """
+
+
+dataset_command.add_command(add_command)
 
 
 @dataset_command.command("list")
@@ -82,7 +87,7 @@ def info(settings: Settings, dataset: str, loads: bool, as_json: bool) -> None:
     entry = datasets.find_entry(settings, dataset)
     sizes: dict[str, Any] = {}
     if loads:
-        with _progress() as progress:
+        with progress_bars() as progress:
             sizes = datasets.dataset_fields(datasets.load(entry, settings, progress))
     if as_json:
         print_json({**entry.document, "content": entry.content, **({"data": sizes} if loads else {})})
@@ -108,7 +113,7 @@ def fetch(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
     from lanner import datasets
 
     for entry in [datasets.find_entry(settings, name) for name in names]:
-        with _progress() as progress:
+        with progress_bars() as progress:
             loaded = datasets.load(entry, settings, progress)
         rows.append({"id": entry.id, "content": loaded.content, "folder": str(loaded.folder)})
     if as_json:
@@ -136,19 +141,24 @@ def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None
     from lanner import datasets
 
     for entry in [datasets.find_entry(settings, name) for name in names]:
-        with _progress() as progress:
+        with progress_bars() as progress:
             loaded = datasets.load(entry, settings, progress)
         results[entry.id] = datasets.check(loaded)
     if as_json:
         print_json(results)
     else:
-        for name, findings in results.items():
-            rows = [[_verdict(line), line["fact"], line["observed"], line["expected"]] for line in findings]
-            print_table(("", "check", "observed", "expected"), rows, title=name)
+        show_findings(results)
     failed = sum(_verdict(line) == "FAILED" for findings in results.values() for line in findings)
     if failed:
         talk.print(f"{failed} checks failed; the entry or its source is not what it claims to be")
         context.exit(2)
+
+
+def show_findings(results: dict[str, list[dict[str, Any]]]) -> None:
+    """One table of checks for each dataset."""
+    for name, findings in results.items():
+        rows = [[_verdict(line), line["fact"], line["observed"], line["expected"]] for line in findings]
+        print_table(("", "check", "observed", "expected"), rows, title=name)
 
 
 def _verdict(finding: dict[str, Any]) -> str:
@@ -193,7 +203,7 @@ def _text(value: Any) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[datasets.Progress]:
+def progress_bars() -> Iterator[datasets.Progress]:
     """A progress bar on stderr that disappears when done; silent where stderr is no terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
     with Progress(*columns, TimeRemainingColumn(), console=talk, transient=True) as bars:

@@ -1,7 +1,9 @@
-"""``lanner method``: what methods there are, what one is, and building its image."""
+"""``lanner method``: what methods there are, what one is, building its image, trying it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,7 +17,7 @@ from lanner.records import printable
 
 @click.group(name="method")
 def method_command() -> None:
-    """List methods, describe one, build its image.
+    """Begin a method, describe one, build its image, try it.
 
     A method is a folder with a method.yaml and a Dockerfile. NAME is the folder's name where Lanner looks
     for methods (--registry, $LANNER_HOME/methods, method_containers/ here or above, bundled), or its path.
@@ -25,6 +27,8 @@ def method_command() -> None:
       lanner method list
       lanner method info additive
       lanner method build additive ./my-method
+      lanner method new my-method --language python
+      lanner method check ./my-method
     """
 
 
@@ -95,23 +99,107 @@ def build(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
       lanner method build additive
       lanner method build ./my-method --json
     """
-    from lanner.runners import RUNNERS
-
     methods = [find(settings, name) for name in names]
-    runner = RUNNERS["docker"]()
     built = []
     for method in methods:
-        talk.print(f"preparing {method.tag}")
-        try:
-            provenance = runner.prepare(method)
-        except ImageBuildError as error:
-            click.echo(printable(error.log_tail, keep="\n"), err=True)
-            raise
+        provenance = prepare(method)
         built.append({"name": method.name, "tag": method.tag, "identity": method.identity, **provenance})
     if as_json:
         print_json(built)
         return
     print_table(("name", "image"), [(row["name"], row.get("image_id", row["tag"])) for row in built])
+
+
+@method_command.command("new")
+@click.argument("name")
+@click.option(
+    "--language", type=click.Choice(["python", "r", "cpp", "bash"]), default="python", show_default=True
+)
+@click.option(
+    "--in", "parent", type=click.Path(file_okay=False, path_type=Path), default=".", help="Parent folder."
+)
+@json_option
+def new(name: str, language: str, parent: Path, as_json: bool) -> None:
+    """Begin a method: a folder that builds, passes its check and is scored as it stands.
+
+    A Dockerfile, a program of forty lines with the contract's three steps, method.yaml, README, a test.
+
+    \b
+    Examples:
+      lanner method new my-method
+      lanner method new my-method --language r --in methods
+    """
+    from lanner.method_templates import new_method
+
+    folder = new_method(name, language, parent)
+    files = sorted(path.name for path in folder.iterdir())
+    if as_json:
+        print_json({"folder": str(folder), "files": files})
+        return
+    print_fields({"folder": folder, "files": ", ".join(files)})
+    shown = folder if folder.is_absolute() else f"./{folder}"
+    talk.print(f"next: change predict in it, then lanner method check {shown}", markup=False)
+
+
+@method_command.command("check")
+@click.argument("name", metavar="NAME|FOLDER")
+@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
+@click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
+@click.option(
+    "--timeout", "timeout_s", type=click.IntRange(1), default=120, show_default=True, help="Seconds a run."
+)
+@json_option
+@click.pass_obj
+def check(
+    settings: Settings, name: str, runner: str, trust_process: bool, timeout_s: int, as_json: bool
+) -> int:
+    """Try a method on tiny simulated data, in the sandbox it will meet, on every kind of question.
+
+    Unseen perturbations, doubles and contexts, targets that are not measured, a single perturbation; the same
+    seed twice, another seed; threads within the CPUs granted. Ends with 1 when something failed.
+
+    \b
+    Examples:
+      lanner method check ./my-method
+      lanner method check additive --json
+      lanner method check ./my-method --runner process --trust-process
+    """
+    from lanner import method_check
+    from lanner.cli.building import choose_runner
+
+    method = find(settings, name)
+    chosen = choose_runner(runner, settings)
+    if chosen == "docker":
+        prepare(method)
+    findings = method_check.check(
+        method, runner=chosen, trust_process=trust_process, timeout_s=timeout_s, talk=talk.print
+    )
+    failed = [finding for finding in findings if finding.outcome == "failed"]
+    if as_json:
+        print_json({"method": method.name, "runner": chosen, "findings": [f.to_json() for f in findings]})
+        return 1 if failed else 0
+    marks = {"passed": "ok", "failed": "FAILED", "information": "info"}
+    rows = [(marks[finding.outcome], finding.check, finding.detail) for finding in findings]
+    print_table(("", "check", "what was seen"), rows, title=method.name)
+    for finding in failed:
+        if finding.log:
+            talk.print(f"\n{finding.check}: the last lines the method printed")
+            click.echo(printable(finding.log, keep="\n"), err=True)
+    if failed:
+        talk.print(f"\n{len(failed)} checks failed; correct them and run lanner method check {name} again")
+    return 1 if failed else 0
+
+
+def prepare(method: Method) -> Mapping[str, Any]:
+    """Build or pull a method's image; the end of a failed build's output goes to stderr."""
+    from lanner.runners import RUNNERS
+
+    talk.print(f"preparing {method.tag}")
+    try:
+        return RUNNERS["docker"]().prepare(method)
+    except ImageBuildError as error:
+        click.echo(printable(error.log_tail, keep="\n"), err=True)
+        raise
 
 
 def describe(method: Method) -> dict[str, Any]:
