@@ -86,15 +86,17 @@ def guessed(scored):
 
 @pytest.fixture(scope="module")
 def random(scored):
-    """Profiles around controls, additivity or nothing, that know no more; cells made of them by shift."""
+    """Noise around what a card's change is from, which knows no more; cells made of it by shift."""
     truth, generator = world(), np.random.default_rng(1)
     interaction = [name for name in COMPUTED if METRICS[name].card.level == "interaction"]
     profile = [name for name in COMPUTED if name.startswith("r2_corr/profile")]
-    others = [name for name in COMPUTED if name not in (*interaction, *profile)]
+    train = [name for name in COMPUTED if "train perturbation" in METRICS[name].card.reference]
+    others = [name for name in COMPUTED if name not in (*interaction, *profile, *train)]
     additive = np.stack([truth.additive(i)[0] for i in range(N)])
     frames = []
-    control, nothing = truth.control_a[truth.context_of], np.zeros((N, N_GENES))
-    for names, centre in ((interaction, additive), (profile, nothing), (others, control)):
+    nothing, where = np.zeros((N, N_GENES)), truth.context_of
+    control, mean = truth.control_a[where], truth.train_mean[where]
+    for names, centre in ((interaction, additive), (profile, nothing), (train, mean), (others, control)):
         for _ in range(3):
             x = np.maximum(centre + generator.normal(0, 0.3, (N, N_GENES)), -5)
             frames.append(scored(truth, x, names, n_cells=1, residual="shift"))
