@@ -43,14 +43,32 @@ test: setup  ## Unit, contract, hostile-file, container and quickstart tests
 test-all: setup  ## Everything, the slow and the real-data tests too
 	$(BIN)/pytest -n $(JOBS)
 
+.PHONY: test-peers
+test-peers: setup  ## Recompute the peers' golden numbers with the peers themselves, in environments of their own
+	$(BIN)/python -m benchmarks.peers --check
+
+.PHONY: reference
+reference: setup  ## Write the generated pages anew: metric cards, what each dataset can tell
+	$(BIN)/lanner metric docs --out docs/reference/metrics
+	$(BIN)/lanner leaderboard informative leaderboards/real.yaml --out docs/reference
+
+.PHONY: test-gpu
+test-gpu: setup  ## Compare a GPU's numbers with the CPU's
+	$(BIN)/pytest tests/gpu
+
+.PHONY: soak
+soak: setup  ## 200 short runs under random kills of harness, containers and engine (root, Docker, about an hour)
+	$(BIN)/python -m tests.docker.soak --runs 200
+
 .PHONY: fuzz
 fuzz: setup  ## Read 50,000 mutated predictions: none may crash, hang or be accepted wrongly
 	$(BIN)/python -m tests.hostile.fuzz --mutations 50000 --jobs $(JOBS)
 
 .PHONY: bench
-bench: setup  ## Measure what a run costs the harness, staging and loading
+bench: setup  ## Measure what a run costs the harness, staging, and the metrics beside the peers'
 	$(BIN)/python -m benchmarks.harness_overhead
 	$(BIN)/python -m benchmarks.staging
+	$(BIN)/python -m benchmarks.peers.speed --size S --size M
 
 .PHONY: clean
 clean:  ## Remove the virtual environment, caches and built pages (not LANNER_HOME)

@@ -10,10 +10,6 @@ import os
 import pytest
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "gpu: needs a GPU that torch can use")
-
-
 @pytest.fixture(scope="session")
 def device() -> str:
     import torch

@@ -14,6 +14,7 @@ from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.digits import rounded
 from lanner.leaderboard.outcomes import Scored, to_pool
 from lanner.leaderboard.verdict import BESIDE
+from lanner.metrics import METRICS
 from lanner.records import sha256_json
 
 
@@ -55,7 +56,11 @@ def _methods(
     first = members[0][1]
     for name in primary:
         needed = parts_of(name)
-        methods = [method for method, found in pooled.items() if all(part in found for part in needed)]
+        methods = [
+            summary["method"]
+            for cells, summary in members
+            if all(part in pooled[summary["method"]] for part in needed) and _differs(cells, needed)
+        ]
         if not methods:
             continue
         rows = {s["method"]: s["scores"][name] for _, s in members if s["method"] in methods}
@@ -71,6 +76,13 @@ def _methods(
             **compare([{method: pooled[method][part] for method in methods} for part in needed], seed_text),
             "runs": sorted(key for _, s in members if s["method"] in methods for key in s["runs"]),
         }
+
+
+def _differs(cells: Sequence[Scored], metrics: Sequence[str]) -> bool:
+    """Whether a row has numbers of its own: one that differs in the residual model alone has them only where
+    cells are drawn, and would otherwise count twice in ranks and corrections."""
+    drawn = any(METRICS[name].card.requires == "cells" for name in metrics)
+    return drawn or cells[0].cell.choice.other_residual is None
 
 
 def _unranked(name: str, pooled: Mapping[str, Mapping[str, Any]]) -> str | None:
