@@ -61,9 +61,10 @@ def score_run(
     residual: str | None = None,
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Score the stored prediction of a run that succeeded, and store the scores.
+    """Score the stored prediction of a run that succeeded, and store the scores the CPU gave.
 
-    ``residual`` draws cells from its profiles by another model than the one its method declares.
+    A GPU's agree within each card's tolerance but not bit for bit, and what is stored is published: they are
+    returned and not kept. ``residual`` draws cells from its profiles by another model than the one its method declares.
     Raises PredictionError when the prediction no longer passes intake.
     """
     from lanner import scoring
@@ -75,7 +76,8 @@ def score_run(
         result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
         scored = prediction_of(result, residual or record["residual"])
         frame = scoring.score(truth, scored, metric_ids, device=device)
-    write_frame(_scores_path(folder, metric_ids, residual), frame)
+    if device == "cpu":
+        write_frame(_scores_path(folder, metric_ids, residual), frame)
     return frame
 
 
@@ -88,7 +90,8 @@ def score_bounds(truth: Truth, metric_ids: Sequence[str], *, device: str = "cpu"
     if stored is not None:
         return stored
     frame = scoring.score_bounds(truth, metric_ids, device=device)
-    write_frame(path, frame)
+    if device == "cpu":
+        write_frame(path, frame)
     return frame
 
 
