@@ -64,8 +64,8 @@ def score_run(
     """Score the stored prediction of a run that succeeded, and store the scores the CPU gave.
 
     A GPU's agree within each card's tolerance but not bit for bit, and what is stored is published: they are
-    returned and not kept. ``residual`` draws cells from its profiles by another model than the one its method declares.
-    Raises PredictionError when the prediction no longer passes intake.
+    returned and not kept. ``residual`` draws cells from its profiles by another model than the one its
+    method declares. Raises PredictionError when the prediction no longer passes intake.
     """
     from lanner import scoring
 
