@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY
 from lanner import leaderboard
 from lanner.config import Settings
 from lanner.leaderboard.informative import informative, markdown
 
 pytestmark = pytest.mark.realdata
-REFERENCE = REPOSITORY / "docs" / "reference"
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 REGENERATE = "lanner leaderboard informative real --out docs/reference"
 
 

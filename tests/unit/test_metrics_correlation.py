@@ -158,7 +158,10 @@ def unchanged(name, change, seed):
         "shift": generator.normal(size=n),
     }
     labels, t = generator.random((1, n)) < 0.4, torch.as_tensor(generator.random((1, n)))
-    statistics = SimpleNamespace(t_of_change=lambda: t, t_of_other_half=lambda: t)
+    components = torch.linalg.qr(torch.as_tensor(generator.normal(size=(n, 2))))[0].T
+    statistics = SimpleNamespace(
+        t_of_change=lambda: t, t_of_other_half=lambda: t, pca_components=lambda: components
+    )
 
     def value(case):
         arrays = comparison(

@@ -45,9 +45,9 @@ def calls(cells, controls, keep):
 
 
 def slow(name, true_change, true, change, predicted):
-    kind, _, option = name.partition("/k")
+    kind, _, option = name.removesuffix("/all").partition("/k")
     if kind == "de_overlap":
-        k = min(int(option), true.sum())
+        k = min(int(option), true.sum()) if option else true.sum()  # all: as many as the truth has
         first = [
             set(np.argsort(np.where(called, np.abs(of), -1))[::-1][: min(k, called.sum())])
             for of, called in ((true_change, true), (change, predicted))

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from lanner.cli import lanner as command
 from lanner.compat import COMPAT, Pair, PeerMetric, PeerValues, peer_metric
 from lanner.errors import ConfigurationError
-from lanner.metrics import METRICS
+from lanner.metrics import METRICS, components
 from lanner.pairs import open_pair
 from lanner.pairs.native import PairTruth, native_frame, needs_train
 from lanner.pairs.scores import COLUMNS, NOTE, chosen_metrics, default_metrics
@@ -82,10 +82,11 @@ def test_without_train_what_needs_it_is_not_applicable_and_with_it_scored(files:
     status = without.groupby("metric")["status"].agg(lambda s: s.iloc[0])
     assert set(status[status == "not_applicable"].index) == {
         "pds_cosine",
-        "energy",
+        "energy/pca50",  # for energy, which is judged by skill, stand the two it is made of
+        "pca_residual_norm",
         "pearson_delta/train-mean",
     }
-    assert "--train" in without.loc[without["metric"] == "energy", "reason"].iloc[0]
+    assert "--train" in without.loc[without["metric"] == "energy/pca50", "reason"].iloc[0]
     with_train = lanner.score(**files, control="control")
     assert "not_applicable" not in set(with_train["status"])
     np.testing.assert_allclose(values(with_train, "mse"), values(without, "mse"))
@@ -112,7 +113,7 @@ def test_a_metric_whose_number_depends_on_train_cells_says_that_it_needs_them(
 
 def test_every_native_metric_has_a_value_or_a_reason_for_every_perturbation(files: dict[str, Path]) -> None:
     frame = lanner.score(**files, control="control", metrics=list(METRICS))
-    assert set(frame["metric"]) == set(METRICS)
+    assert set(frame["metric"]) == {name for name in METRICS if not METRICS[name].card.worst_of}
     assert frame.groupby(["metric", "variant"]).size().eq(6).all()
     assert frame.loc[frame["status"] != "scored", "reason"].ne("").all()
     assert frame.loc[frame["status"] == "scored", "value"].notna().all()
@@ -191,8 +192,9 @@ def test_a_peers_metric_that_needs_predicted_controls_says_when_there_are_none(
 def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'mse'"):
         chosen_metrics(["mze"])
-    assert chosen_metrics(None) == list(default_metrics())
+    assert chosen_metrics(None) == list(components(default_metrics()))
     assert chosen_metrics(["pds_*", "pds_l1"])[0] == "pds_cosine"
+    assert chosen_metrics(["energy"]) == ["energy/pca50", "energy/gene"]
 
 
 def invoke(*arguments: Any) -> Any:
@@ -203,11 +205,13 @@ def test_the_command_prints_one_document_and_says_what_is_missing(
     files: dict[str, Path], tmp_path: Path
 ) -> None:
     given = ("--truth", files["truth"], "--prediction", files["prediction"], "--control", "control")
-    result = invoke(*given, "--metric", "mse", "--metric", "energy", "--json", "--out", tmp_path / "x.csv")
+    result = invoke(
+        *given, "--metric", "mse", "--metric", "pds_cosine", "--json", "--out", tmp_path / "x.csv"
+    )
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert [row["metric"] for row in document["scores"]] == [
-        *("mse", "mse@unmasked", "energy", "energy@unmasked")
+        *("mse", "mse@unmasked", "pds_cosine", "pds_cosine@unmasked")
     ]
     assert document["scores"][0]["n"] == 6
     assert document["scores"][2]["value"] is None

@@ -21,8 +21,8 @@ THRESHOLD, EVERY, AT_MOST = 1e-3, 10, 2000
     family="w2",
     estimator="Sinkhorn on squared Euclid, epsilon 0.05 of the costs' standard deviation, stopped at 1e-3",
     needs=("cells",),
-    faults="a cost of squared distances, not a distance; not 0 for equal cells, since entropy is included; "
-    "epsilon follows the prediction; 1 where it is not finite",
+    faults="a cost of squared distances, not a distance; not 0 for equal distributions, since entropy is "
+    "included; epsilon follows the prediction; 1 where it is not finite",
 )
 def wasserstein(pair: Pair) -> PeerValues:
     """Regularised transport cost ``<P, C> + epsilon KL(P | a b)`` of uniform cells, by log-domain Sinkhorn.

@@ -34,6 +34,8 @@ VARIANTS = {"@all-cells": "", "@all-cells.unmasked": "@unmasked"}
 
 def needs_train(card: Card) -> bool:
     """Whether a card's definition mentions training cells, which a pair need not have."""
+    if card.worst_of:
+        return any(needs_train(METRICS[name].card) for name in card.worst_of)
     return any("train" in text for text in (card.space, card.reference, card.weights, card.candidates))
 
 

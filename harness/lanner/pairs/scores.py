@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from lanner.compat import COMPAT, Pair
-from lanner.metrics import METRICS
+from lanner.metrics import METRICS, components
 from lanner.pairs.device import chosen_device
 from lanner.pairs.pair import AnyPath, FilePair, cells_of, contexts_of, open_pair
 from lanner.registry import unknown_name
@@ -39,7 +39,7 @@ def default_metrics() -> tuple[str, ...]:
 
 
 def chosen_metrics(patterns: Sequence[str] | None) -> list[str]:
-    """Ids that the patterns (``mse``, ``cell_eval/*``) name, in their order, each once.
+    """Ids that the patterns (``mse``, ``cell_eval/*``) name, in their order, each once; parts for composites.
 
     Raises
     ------
@@ -54,7 +54,14 @@ def chosen_metrics(patterns: Sequence[str] | None) -> list[str]:
             families = {f"{name.partition('/')[0]}/*" for name in COMPAT}
             raise unknown_name("metric", pattern, families if "*" in pattern else known)
         chosen.update(dict.fromkeys(found))
-    return list(chosen)
+    return list(_computed(chosen))
+
+
+def _computed(names: Iterable[str]) -> tuple[str, ...]:
+    """A composite is judged by skill, which a pair has not: its components stand for it."""
+    return tuple(
+        dict.fromkeys(part for name in names for part in (components([name]) if name in METRICS else (name,)))
+    )
 
 
 def score(
