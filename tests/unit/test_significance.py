@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lanner.aggregate.comparing import across_datasets, compare
 from lanner.aggregate.pooling import Pooled
-from lanner.aggregate.resampling import Resampling
+from lanner.aggregate.resampling import DRAWS, Resampling
 from lanner.aggregate.significance import Plan, difference, first_shares, holm, p_value, planned, sign_flip
 from scipy.stats import permutation_test
 
@@ -182,3 +182,11 @@ def test_over_datasets_the_dataset_is_the_unit_and_fewer_than_six_are_said() -> 
     answer = across_datasets(skills, SPLIT)
     assert answer["above_best_negative"]["a"]["p"] == pytest.approx(2 / 2**6)
     assert answer["between"][0]["p_holm"] == pytest.approx(2 / 2**6)
+
+
+def test_no_interval_claims_a_smaller_p_than_its_draws_could_show() -> None:
+    genes = [f"G{i}" for i in range(8)]
+    doubles = [f"{a}+{b}" for i, a in enumerate(genes) for b in genes[i + 1 :]]
+    resampling = Resampling(doubles, ["c"] * len(doubles), SPLIT)
+    apart = 1 + 1e-6 * np.random.default_rng(0).normal(size=len(doubles))
+    assert p_value(apart, resampling, SPLIT) == 1 / (1 + DRAWS)

@@ -60,11 +60,16 @@ def difference(first: Array, second: Array) -> Array:
 
 
 def p_value(differences: Array, resampling: Resampling, seed_text: str) -> float | None:
-    """Two-sided p of ``differences`` ``(n,)`` by the planned test; None where all are 0: nothing to test."""
+    """Two-sided p of ``differences`` ``(n,)`` by the planned test; None where all are 0: nothing to test.
+
+    The level at which an interval ends at 0 is never taken below 1 / (1 + draws): so far out in its tail an
+    interval is a formula, not data.
+    """
     if not differences.any():
         return None
     if resampling.label is None:
-        return interval(differences, resampling).p
+        p = interval(differences, resampling).p
+        return None if p is None else max(p, 1 / (1 + DRAWS))
     totals = np.bincount(resampling.label, weights=differences)
     return sign_flip(totals[np.unique(resampling.label)], seed_text)
 
