@@ -52,6 +52,11 @@ reference: setup  ## Write the generated pages anew: metric cards, what each dat
 	$(BIN)/lanner metric docs --out docs/reference/metrics
 	$(BIN)/lanner leaderboard informative leaderboards/real.yaml --out docs/reference
 
+.PHONY: docs
+docs: $(STAMP)  ## Build the pages of docs/ into site/docs, warnings as errors
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet -b html docs site/docs
+
 .PHONY: test-gpu
 test-gpu: setup  ## Compare a GPU's numbers with the CPU's
 	$(BIN)/pytest tests/gpu
