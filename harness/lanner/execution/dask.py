@@ -77,8 +77,8 @@ class DaskEngine:
         if not fitting:
             raise InfrastructureError(
                 f"no Dask worker holds a run of {limits.cpus:g} CPUs, {limits.memory_mb} MB, "
-                f"{limits.gpus} GPUs and {limits.timeout_s} s; add a class to --engine-config, with {LIFETIME_MARGIN_S} s of "
-                f"walltime and {OVERHEAD_MB} MB to spare"
+                f"{limits.gpus} GPUs and {limits.timeout_s} s; add a class to --engine-config, "
+                f"with {LIFETIME_MARGIN_S} s of walltime and {OVERHEAD_MB} MB to spare"
             )
         chosen = min(fitting, key=_Class.size)
         future = chosen.client.submit(
