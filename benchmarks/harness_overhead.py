@@ -121,12 +121,13 @@ def _plans(runner: str, number: int, settings: Settings) -> list[Any]:
 def _one_run(make: Any, settings: Settings) -> dict[str, float]:
     """Seconds each phase of a run took."""
     from lanner import execution, store
+    from lanner.execution.local import LocalEngine
 
     began, clock = time.time(), time.perf_counter()
     plan: Plan = make()
     watch = Stopwatch(plan.folder.path)
     with watch.watching():
-        execution.run_local([plan], settings, jobs=1)
+        execution.complete([plan], settings, LocalEngine(settings, jobs=1))
         wall = time.perf_counter() - clock
     record = plan.folder.record()
     if record is None or record["state"] != "succeeded":

@@ -19,6 +19,7 @@ import psutil
 import pytest
 from lanner import datasets, execution, leaderboard, pipeline, splits, staging
 from lanner.config import Settings
+from lanner.execution.local import LocalEngine
 from lanner.leaderboard.building import Results, build
 from lanner.methods import Method, find, load
 from lanner.pipeline import Plan
@@ -238,7 +239,9 @@ def main(home: str, registry: str, *names: str) -> None:
     settings = Settings(home=Path(home), registry=Path(registry))
     plans = [planned(settings, find(settings, name)) for name in names]
     records: list[dict[str, Any]] = []
-    execution.run_local(plans, settings, jobs=2, on_record=lambda plan, record: records.append(record))
+    execution.complete(
+        plans, settings, LocalEngine(settings, jobs=2), on_record=lambda plan, record: records.append(record)
+    )
     print(json.dumps(records))
 
 

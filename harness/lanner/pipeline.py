@@ -130,7 +130,8 @@ def execute(
 ) -> dict[str, Any] | None:
     """Claim an attempt and see it through to a terminal record; None where somebody else has claimed it.
 
-    Whatever the method does ends as a record. A KeyboardInterrupt ends as ``cancelled`` and is raised again.
+    Whatever the method does ends as a record. A KeyboardInterrupt ends as ``cancelled``, or where it
+    carries a reason as ``lost``, and is raised again.
     """
     status = Status(attempt)
     if not status.claim():
@@ -138,8 +139,8 @@ def execute(
     with _heartbeat(status):
         try:
             record = _attempt(attempt, spec, settings, runner, status)
-        except KeyboardInterrupt:
-            finish(attempt, spec, cancelled())
+        except KeyboardInterrupt as interrupt:
+            finish(attempt, spec, lost(str(interrupt)) if interrupt.args else cancelled())
             raise
         except LannerError as error:
             kind = getattr(error, "error_class", ErrorClass.PLATFORM_ERROR)
@@ -177,6 +178,11 @@ def finish(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) ->
 def lost(message: str) -> dict[str, Any]:
     """The record of an attempt whose process disappeared."""
     return _ended(State.FAILED, ErrorClass.LOST, message)
+
+
+def unplaced(message: str) -> dict[str, Any]:
+    """The record of an attempt that no engine would take."""
+    return _ended(State.FAILED, ErrorClass.PLATFORM_ERROR, message)
 
 
 def cancelled() -> dict[str, Any]:

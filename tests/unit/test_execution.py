@@ -17,6 +17,7 @@ import psutil
 import pytest
 from lanner import execution, methods
 from lanner.config import Settings
+from lanner.execution.local import LocalEngine
 from lanner.records import State
 
 # A method that says that it started, and then waits for its gate.
@@ -115,10 +116,10 @@ def test_runs_pass_through_the_states_in_order_and_end(template: Path, tmp_path:
     plans = [boards.planned(settings, methods.find(settings, name)) for name in ("train-mean", "no-change")]
     seen: dict[str, list[str]] = {}
     ended = []
-    execution.run_local(
+    execution.complete(
         plans,
         settings,
-        jobs=2,
+        LocalEngine(settings, jobs=2),
         on_state=lambda plan, state: seen.setdefault(plan.method, []).append(state),
         on_record=lambda plan, record: ended.append((plan.method, record["state"])),
     )
@@ -128,7 +129,9 @@ def test_runs_pass_through_the_states_in_order_and_end(template: Path, tmp_path:
         assert states[0] == "queued" and "running" in states
         assert sorted(states, key=order.index) == states
     again: list[dict[str, Any]] = []
-    execution.run_local(plans, settings, jobs=1, on_record=lambda plan, record: again.append(record))
+    execution.complete(
+        plans, settings, LocalEngine(settings, jobs=1), on_record=lambda plan, record: again.append(record)
+    )
     assert [record["attempt"] for record in again] == [1, 1]
 
 
@@ -207,16 +210,17 @@ import signal
 from pathlib import Path
 from lanner import interruption
 from lanner.config import Settings
-from lanner.execution import run_local
+from lanner.execution import complete
+from lanner.execution.local import LocalEngine
 
 interruption.listen()
-run_local([], Settings(home=Path()), jobs=1)
+complete([], Settings(home=Path()), LocalEngine(Settings(home=Path()), jobs=1))
 try:
     signal.raise_signal(signal.SIGINT)
 except KeyboardInterrupt:
     print("swallowed, as some libraries do while they are imported")
 try:
-    run_local([], Settings(home=Path()), jobs=1)
+    complete([], Settings(home=Path()), LocalEngine(Settings(home=Path()), jobs=1))
 except KeyboardInterrupt:
     print("raised again")
 """
@@ -266,7 +270,12 @@ def test_an_attempt_abandoned_before_it_was_claimed_is_buried(bench: Bench) -> N
     (plan.folder.new_attempt(plan.spec) / "spec.json").unlink()
     bench.gate.touch()
     records: list[dict[str, Any]] = []
-    execution.run_local([plan], bench.settings, jobs=1, on_record=lambda plan, record: records.append(record))
+    execution.complete(
+        [plan],
+        bench.settings,
+        LocalEngine(bench.settings, jobs=1),
+        on_record=lambda plan, record: records.append(record),
+    )
     assert [(record["state"], record["attempt"]) for record in records] == [("succeeded", 3)]
     bench.assert_tidy()
 

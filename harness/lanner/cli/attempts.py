@@ -45,6 +45,7 @@ def retry_command(
     """
     from lanner import execution
     from lanner.cli.building import default_jobs, display
+    from lanner.execution.local import LocalEngine
 
     if not runs and failed is None:
         raise click.UsageError("name runs, or give --failed; see lanner retry --help")
@@ -61,10 +62,10 @@ def retry_command(
         plan.folder.forget()
     with display() as shown:
         shown.begin(len(plans), 0)
-        execution.run_local(
+        execution.complete(
             list(plans.values()),
             settings,
-            jobs=jobs or default_jobs(),
+            LocalEngine(settings, jobs or default_jobs()),
             on_state=lambda plan, state: shown.state(plan.label, state),
             on_record=lambda plan, record: shown.done(plan.label, record),
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,23 @@ def choose_runner(wanted: str, settings: Settings) -> str:
     return "process"
 
 
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """``--engine`` and ``--engine-config``, for commands that place runs."""
+    where = click.option(
+        "--engine",
+        type=click.Choice(["local", "dask", "slurm-array"]),
+        default="local",
+        show_default=True,
+        help="What places the runs.",
+    )
+    how = click.option(
+        "--engine-config",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="YAML of the engine: address, classes of workers, partition.",
+    )
+    return where(how(command))
+
+
 def default_jobs() -> int:
     """Runs at a time: one per core."""
     return len(os.sched_getaffinity(0))
@@ -107,18 +124,43 @@ def build_and_show(
     jobs: int | None,
     as_json: bool,
     site: Path | None,
+    engine: str = "local",
+    engine_config: Path | None = None,
+    detach: bool = False,
 ) -> int:
-    """Build a leaderboard's runs, write its files and pages, print its table; 1 when a method failed."""
-    from lanner.leaderboard.building import build
+    """Build a leaderboard's runs, write its files and pages, print its table; 1 when a method failed.
+
+    ``detach``: only place the runs that are missing.
+    """
+    from lanner.execution import open_engine
+    from lanner.leaderboard.building import build, place
 
     chosen = choose_runner(runner, settings)
-    with display() as shown:
+    jobs = jobs or default_jobs()
+    with (
+        closing(open_engine(engine, settings, jobs=jobs, configuration=engine_config)) as placing,
+        display() as shown,
+    ):
+        if detach:
+            place(
+                definition,
+                settings,
+                runner=chosen,
+                engine=placing,
+                trust_process=trust_process,
+                monitor=shown,
+            )
+            talk.print(
+                "placed; `lanner status --watch` follows them, the same command without --detach collects"
+            )
+            return 0
         results = build(
             definition,
             settings,
             runner=chosen,
             trust_process=trust_process,
-            jobs=jobs or default_jobs(),
+            jobs=jobs,
+            engine=placing,
             monitor=shown,
             site=site,
         )

@@ -30,24 +30,33 @@ def exec_command(settings: Settings, spec: Path) -> int:
     Example:
       lanner exec .lanner/runs/simulated/1a2b3c4d/additive/5e6f7a8b/attempt-1/spec.json
     """
-    from lanner import pipeline
+    from lanner import pipeline, reaping
     from lanner.runners import RUNNERS
 
     document = store.read_json(spec)
     if not isinstance(document, dict) or document.get("format") != "lanner-spec/1":
         raise ConfigurationError(f"{spec} is not a run's spec.json; `lanner run` writes them")
-    _end_with_parent()
+    placed_elsewhere = "LANNER_ENGINE" in os.environ
+    _end_with_parent(store.Status(spec.resolve().parent))
+    if placed_elsewhere and document["keyed"]["runner"] == "docker":
+        reaping.remove_orphans(settings.home)  # of runs that were lost on this node
     options = {"trust": True} if document["keyed"]["trust_process"] else {}
     runner = RUNNERS[document["keyed"]["runner"]](**options)
     pipeline.execute(spec.resolve().parent, document, settings, runner)
     return 0
 
 
-def _end_with_parent() -> None:
-    """Cancel this attempt when the local pool that placed it dies or asks; other engines send SIGTERM too."""
+def _end_with_parent(attempt: store.Status) -> None:
+    """Cancel this attempt when the local pool that placed it dies or asks.
+
+    Under another engine a SIGTERM nobody asked for (a job's time is up, a node goes down) loses the run.
+    """
+    engine = os.environ.pop("LANNER_ENGINE", None)
 
     def stop(number: int, frame: Any) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if engine and not attempt.is_cancel_requested:
+            raise KeyboardInterrupt(f"{engine} ended the job before the run was done")
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)

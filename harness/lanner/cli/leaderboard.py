@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lanner.cli.building import engine_options
 from lanner.cli.output import json_option, print_fields, print_json, print_table
 from lanner.config import Settings
 
@@ -31,6 +32,8 @@ def leaderboard_command() -> None:
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Page folder [site/NAME].")
 @click.option("--dry-run", is_flag=True, help="List the runs to do and the cached ones; run nothing.")
+@engine_options
+@click.option("--detach", is_flag=True, help="Place the runs and return; the same command collects them.")
 @json_option
 @click.pass_obj
 def build_command(
@@ -39,6 +42,9 @@ def build_command(
     runner: str,
     trust_process: bool,
     jobs: int | None,
+    engine: str,
+    engine_config: Path | None,
+    detach: bool,
     out: Path | None,
     dry_run: bool,
     as_json: bool,
@@ -53,6 +59,7 @@ def build_command(
       lanner leaderboard build leaderboards/quickstart.yaml
       lanner leaderboard build quickstart --runner process --json
       LANNER_MIRROR=../shared/data lanner leaderboard build leaderboards/real.yaml --jobs 2
+      lanner leaderboard build real --engine slurm-array --engine-config cluster.yaml --detach
     """
     from lanner.cli.building import build_and_show
     from lanner.leaderboard import load
@@ -66,6 +73,9 @@ def build_command(
         runner=runner,
         trust_process=trust_process,
         jobs=jobs,
+        engine=engine,
+        engine_config=engine_config,
+        detach=detach,
         as_json=as_json,
         site=out or SITE / definition.name,
     )

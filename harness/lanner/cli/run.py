@@ -10,6 +10,7 @@ import click
 from rich.live import Live
 
 from lanner import store
+from lanner.cli.building import engine_options
 from lanner.cli.output import json_option, plain_table, print_json, print_table, talk
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
@@ -33,6 +34,7 @@ WATCH_SECONDS = 0.5
 @click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
 @click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
+@engine_options
 @json_option
 @click.pass_obj
 def run_command(
@@ -48,6 +50,8 @@ def run_command(
     runner: str,
     trust_process: bool,
     jobs: int | None,
+    engine: str,
+    engine_config: Path | None,
     as_json: bool,
 ) -> int:
     """Run methods on a dataset, or all runs of a leaderboard file, and score them.
@@ -95,6 +99,8 @@ def run_command(
         runner=runner,
         trust_process=trust_process,
         jobs=jobs,
+        engine=engine,
+        engine_config=engine_config,
         as_json=as_json,
         site=None,
     )

@@ -17,6 +17,8 @@ from lanner.errors import (
     LannerError,
     PredictionError,
 )
+from lanner.execution import Engine
+from lanner.execution.local import LocalEngine
 from lanner.leaderboard.campaign import Campaign, Cell, Monitor, Silence, expand
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.outcomes import Scored
@@ -43,6 +45,7 @@ def build(
     *,
     runner: str,
     jobs: int,
+    engine: Engine | None = None,
     trust_process: bool = False,
     monitor: Monitor | None = None,
     site: Path | None = None,
@@ -50,11 +53,12 @@ def build(
     """Bring every cell to a record, score it, and write leaderboard.json, execution.json, tables and pages.
 
     Results go to ``$LANNER_HOME/leaderboards/<name>/`` and, when ``site`` is given, to that folder too. One
-    method's failure is a row; InfrastructureError is raised only where nothing could be built.
+    method's failure is a row; InfrastructureError is raised only where nothing could be built. ``engine``
+    places the runs; without one they are ``jobs`` processes of this machine.
     """
     monitor = monitor or Silence()
     campaign = expand(definition, settings, runner=runner, trust_process=trust_process, monitor=monitor)
-    _run(campaign, jobs, monitor)
+    _run(campaign, engine or LocalEngine(settings, jobs), monitor)
     scored = [_scored(cell, definition) for cell in campaign.cells]
     bounds = {cell.artefact.split.sha256: _bounds(cell, definition) for cell in campaign.cells}
     document = leaderboard_document(definition, scored, bounds)
@@ -68,7 +72,22 @@ def build(
     return Results(document=document, pages=(write_site(document, scored, site),))
 
 
-def _run(campaign: Campaign, jobs: int, monitor: Monitor) -> None:
+def place(
+    definition: Definition,
+    settings: Settings,
+    *,
+    runner: str,
+    engine: Engine,
+    trust_process: bool = False,
+    monitor: Monitor | None = None,
+) -> None:
+    """Give every missing run to the engine and return; a later ``build`` with it collects them."""
+    monitor = monitor or Silence()
+    campaign = expand(definition, settings, runner=runner, trust_process=trust_process, monitor=monitor)
+    _run(campaign, engine, monitor, detach=True)
+
+
+def _run(campaign: Campaign, engine: Engine, monitor: Monitor, *, detach: bool = False) -> None:
     missing = campaign.missing()
     runs = len({cell.plan.folder.key for cell in campaign.cells if cell.skip is None})
     monitor.begin(len(missing), runs - len(missing))
@@ -87,10 +106,11 @@ def _run(campaign: Campaign, jobs: int, monitor: Monitor) -> None:
 
     for cell in cells.values():
         _ = cell.artefact.staged  # sealed and staged once, before several processes ask for it
-    execution.run_local(
+    execution.complete(
         [cell.plan for cell in cells.values()],
         campaign.settings,
-        jobs=jobs,
+        engine,
+        detach=detach,
         on_state=lambda plan, state: monitor.state(_label(cells[plan.folder.key]), state),
         on_record=ended,
     )

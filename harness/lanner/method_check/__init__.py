@@ -17,7 +17,8 @@ from typing import Any
 from lanner import datasets, pipeline, splits, staging
 from lanner.config import Settings
 from lanner.errors import ErrorClass
-from lanner.execution import run_local
+from lanner.execution import complete
+from lanner.execution.local import LocalEngine
 from lanner.ingest import ingest
 from lanner.method_check.questions import QUESTIONS, Question, write_entry
 from lanner.methods import Method
@@ -115,7 +116,7 @@ def check(
                 runner=runner,
                 trust_process=trust_process,
             )
-            run_local([plan], settings, jobs=1)
+            complete([plan], settings, LocalEngine(settings, jobs=1))
             return _tried(plan, task, settings)
 
         findings: list[Finding] = []

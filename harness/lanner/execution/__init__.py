@@ -1,6 +1,6 @@
-"""Where runs are placed: a bounded local pool of ``lanner exec`` processes.
+"""Runs, brought to a terminal record by whatever engine places them.
 
-An engine only places that one command (design.md, "Runs"); it never owns the container. What a killed
+An engine only places ``lanner exec`` (design.md, "Runs"); it never owns the container. What a killed
 harness left behind is found by the attempt's status and lease: an attempt that still lives is waited for,
 a dead one is recorded as lost, its container removed, and the run is tried again.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,40 +22,49 @@ import psutil
 from lanner import interruption, pipeline, reaping
 from lanner.config import Settings
 from lanner.errors import InfrastructureError
+from lanner.execution.engine import ENGINES, Engine, Placed, open_engine
 from lanner.pipeline import Plan
-from lanner.records import State
-from lanner.store import Status, Watch, disk_error, read_json
+from lanner.records import Limits, State
+from lanner.registry import import_all
+from lanner.store import Status, Watch, disk_error, read_json, write_json
+
+__all__ = ["ENGINES", "Engine", "complete", "open_engine"]
 
 POLL_SECONDS = 0.1
 ENGINE_PATIENCE_SECONDS = 60.0
+PLACED = "placed.json"
+"""In an attempt's folder: which engine it was given to, and what that calls it."""
 
 OnState = Callable[[Plan, str], None]
 OnRecord = Callable[[Plan, dict[str, Any]], None]
 
 
-def run_local(
+def complete(
     plans: Sequence[Plan],
     settings: Settings,
+    engine: Engine,
     *,
-    jobs: int,
+    detach: bool = False,
     on_state: OnState = lambda plan, state: None,
     on_record: OnRecord = lambda plan, record: None,
 ) -> None:
-    """Bring every plan to a terminal record with at most ``jobs`` at a time.
+    """Bring every plan to a terminal record, by attempts that ``engine`` places.
 
-    ``on_record`` is called in this thread, as runs end. One run's failure stops nothing. On
-    KeyboardInterrupt running attempts are cancelled, their containers removed, and it is raised again.
-    What killed harnesses left in this LANNER_HOME is removed, before and after.
+    ``on_record`` is called in this thread, as runs end. One run's failure stops nothing, nor does a run that
+    the engine cannot place: it fails as the platform's. On KeyboardInterrupt running attempts are cancelled,
+    their containers removed, and it is raised again. What killed harnesses left in this LANNER_HOME is
+    removed, before and after. ``detach``: return once all attempts are placed; a later call finds them.
     """
     interruption.check()
     with_containers = any(plan.spec["keyed"]["runner"] == "docker" for plan in plans)
     reaping.sweep(settings.home)
     if with_containers:
         reaping.remove_orphans(settings.home)
-    pool = ThreadPoolExecutor(max_workers=max(1, jobs), thread_name_prefix="lanner-exec")
+    threads = max(1, min(engine.in_flight, len(plans)))
+    pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="lanner-exec")
     cancel: list[bool] = []
     try:
-        futures = {pool.submit(_run_one, plan, settings, on_state, cancel): plan for plan in plans}
+        futures = {pool.submit(_run_one, plan, engine, detach, on_state, cancel): plan for plan in plans}
         for future in as_completed(futures):
             record = future.result()
             interruption.check()
@@ -72,52 +80,78 @@ def run_local(
 
 
 def _run_one(
-    plan: Plan, settings: Settings, on_state: OnState, cancel: Sequence[bool]
+    plan: Plan, engine: Engine, detach: bool, on_state: OnState, cancel: Sequence[bool]
 ) -> dict[str, Any] | None:
     with _sole(plan.folder.path, cancel):
-        _wait_for_the_living(plan, on_state, cancel)
+        placed = _placed_before(plan, engine)
+        if placed is None:
+            _wait_for_the_living(plan, on_state, cancel)
         if cancel or plan.folder.reason_to_run() is None:
             return plan.folder.record()
-        if plan.folder.attempts():
-            _clear(plan, cancel)
-        for attempt in plan.folder.attempts():
-            if not _is_terminal(attempt):
-                _bury(plan, attempt, pipeline.lost("the process that ran this attempt was killed"))
-        attempt = plan.folder.new_attempt(plan.spec)
+        try:
+            placed = placed or _place(plan, engine, cancel)
+        except _UnplacedError as error:
+            return _bury(plan, plan.folder.attempts()[-1], pipeline.unplaced(str(error)))
+        attempt = plan.folder.attempts()[-1]
         on_state(plan, State.QUEUED)
-        with (attempt / "exec.log").open("wb") as log:
-            command = [sys.executable, "-m", "lanner.cli", *_registry(settings), "exec"]
-            process = subprocess.Popen(
-                [*command, str(attempt / "spec.json")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "LANNER_HOME": str(settings.home), "LANNER_PARENT": str(os.getpid())},
-                start_new_session=True,  # Ctrl-C reaches this process only, which then ends its attempts
-            )
-            _follow(plan, attempt, process, on_state, cancel)
+        if detach:
+            return None
+        ending = _follow(plan, attempt, placed, engine, on_state, cancel)
         record = plan.folder.record()
         if record is None or record["attempt"] != int(attempt.name.removeprefix("attempt-")):
-            record = pipeline.cancelled() if cancel else pipeline.lost(_last_words(attempt))
+            record = pipeline.cancelled() if cancel else pipeline.lost(_last_words(attempt, ending))
             record = _bury(plan, attempt, record)
         return record
 
 
+class _UnplacedError(Exception):
+    """The engine would not take an attempt."""
+
+
+def _place(plan: Plan, engine: Engine, cancel: Sequence[bool]) -> Placed:
+    """A new attempt, given to the engine; _UnplacedError where it would not have it."""
+    if plan.folder.attempts():
+        _clear(plan, cancel)
+    for attempt in plan.folder.attempts():
+        if not _is_terminal(attempt):
+            _bury(plan, attempt, pipeline.lost("the process that ran this attempt was killed"))
+    attempt = plan.folder.new_attempt(plan.spec)
+    limits = Limits(**plan.spec["keyed"]["limits"])
+    try:
+        placed = engine.submit(attempt, limits, lambda: bool(cancel))
+    except InfrastructureError as error:
+        raise _UnplacedError(str(error)) from None
+    write_json(attempt / PLACED, {"engine": engine.id, "ticket": placed.ticket})
+    return placed
+
+
+def _placed_before(plan: Plan, engine: Engine) -> Placed | None:
+    """The last attempt, where an earlier call gave it to an engine of this kind and it has not ended."""
+    for attempt in plan.folder.attempts()[-1:]:
+        known = read_json(attempt / PLACED)
+        if known is not None and known["engine"] == engine.id and not _is_terminal(attempt):
+            return engine.adopt(known["ticket"])
+    return None
+
+
 def _follow(
-    plan: Plan, attempt: Path, process: subprocess.Popen[bytes], on_state: OnState, cancel: Sequence[bool]
-) -> None:
-    """Report the attempt's states until its process has ended; ask it to stop when cancelled."""
+    plan: Plan, attempt: Path, placed: Placed, engine: Engine, on_state: OnState, cancel: Sequence[bool]
+) -> str:
+    """Report the attempt's states until the engine says it is over; ask it to stop when cancelled."""
     status, state, asked = Status(attempt), "", False
-    while process.poll() is None:
-        if cancel and not asked:
-            process.terminate()
-            asked = True
+    while True:
+        ending = placed.poll()
         seen = status.read()
         if seen is not None and seen["state"] != state:
             state = seen["state"]
             on_state(plan, state)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(POLL_SECONDS)
+        if ending is not None:
+            return ending
+        if cancel and not asked:
+            status.request_cancel()
+            placed.cancel()
+            asked = True
+        time.sleep(engine.poll_seconds)
 
 
 @contextlib.contextmanager
@@ -195,11 +229,11 @@ def _is_terminal(attempt: Path) -> bool:
     return status is not None and State(status["state"]).is_terminal
 
 
-def _last_words(attempt: Path) -> str:
-    lines = (attempt / "exec.log").read_text(encoding="utf-8", errors="replace").split("\n")
-    last = next((line for line in reversed(lines) if line.strip()), "")
+def _last_words(attempt: Path, ending: str) -> str:
+    log = attempt / "exec.log"
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
+    last = ending or next((line for line in reversed(lines) if line.strip()), "")
     return f"lanner exec ended without a record{': ' + last.strip()[:300] if last else ''}"
 
 
-def _registry(settings: Settings) -> list[str]:
-    return ["--registry", str(settings.registry)] if settings.registry else []
+import_all(sys.modules[__name__])
