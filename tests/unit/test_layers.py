@@ -15,6 +15,7 @@ PACKAGE = Path(lanner.__file__).parent
 LAYERS = (
     ("errors", "registry", "records", "owner", "interruption"),
     (
+        "cards",
         "config",
         "schemas",
         "matrix",
@@ -27,12 +28,13 @@ LAYERS = (
         "simulator",
         "resources",
     ),
-    ("splits", "tasks", "metrics", "compat", "bounds", "runners"),
+    ("splits", "metrics", "compat", "bounds", "runners"),
     (
         "store",
         "references",
         "truth",
         "requests",
+        "tasks",
         "staging",
         "intake",
         "ingest_child",

@@ -16,12 +16,12 @@ import pandas as pd
 
 from lanner import aggregate, schemas, scores, store
 from lanner.aggregate.comparing import parts_of
+from lanner.cards import CARDS
 from lanner.leaderboard.comparisons import comparisons
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.digits import SIGNIFICANT_DIGITS, rounded
 from lanner.leaderboard.outcomes import Scored, by_design, to_pool
 from lanner.leaderboard.series import series
-from lanner.metrics import METRICS
 from lanner.records import State, sha256_json
 from lanner.splits import pooled_as
 
@@ -46,7 +46,7 @@ def leaderboard_document(
         "description": definition.description,
         "task": definition.task.versioned,
         "seeds": list(definition.seeds),
-        **({"reveal": definition.reveal} if definition.reveal != "none" else {}),
+        **definition.task.published(definition.options),
         "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
         "datasets": _datasets(scored, bounds),
         "rows": [_row(item, definition, bounds) for item in scored],
@@ -134,7 +134,7 @@ def _cached_scores(group: Sequence[Scored]) -> Path:
     """Named by all that decides the numbers: the runs, those without a prediction marked, and the metrics."""
     first = group[0].cell
     runs = sorted((item.cell.plan.folder.key, item.succeeded) for item in group)
-    metrics = scores.metric_set(first.artefact.definition.metrics)
+    metrics = scores.metric_set(first.artefact.definition.task, first.artefact.definition.metrics)
     key = sha256_json(
         {
             "aggregation": AGGREGATION_VERSION,
@@ -150,7 +150,7 @@ def _aggregated(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> 
     task = group[0].cell.artefact.definition.task
     primary = [part for name in task.primary for part in parts_of(name)]
     return {
-        f"{row['metric']}{row['variant']}": {**row, "better": METRICS[row["metric"]].card.better}
+        f"{row['metric']}{row['variant']}": {**row, "better": CARDS[row["metric"]].better}
         for row in aggregate.aggregate(to_pool(group, bounds), primary)
     }
 
@@ -166,7 +166,7 @@ def _coverage(item: Scored) -> dict[str, Any]:
 
 
 def _metric(name: str, primary: bool) -> dict[str, Any]:
-    card = METRICS[name].card
+    card = CARDS[name]
     return {
         "id": card.id,
         "version": card.version,
