@@ -27,7 +27,7 @@ LAYERS = (
         "simulator",
         "resources",
     ),
-    ("splits", "tasks", "metrics", "compat", "bounds", "runners"),
+    ("splits", "tasks", "metrics", "compat", "networks", "bounds", "runners"),
     (
         "store",
         "references",
