@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ class Atoms:
     below: Array
     mass: Array
     n: int
+
+    @cached_property
+    def ties(self) -> Array:
+        """Sum of t^3 - t over the tied values of each gene, float64 ``(G,)``."""
+        return np.bincount(self.gene, _cubed(self.count), len(self.first) - 1)
 
 
 def effects_of(controls: sp.csr_matrix, groups: Sequence[sp.csr_matrix], regulators: Array) -> Effects:
@@ -108,13 +114,12 @@ def wasserstein(controls: Atoms, group: Atoms) -> Array:
     wanted = controls.below[controls.first[gene]] + np.round(q * n, 9)
     at = np.searchsorted(controls.below[1:], wanted - 1e-6)
     crossing = np.clip(controls.value[np.minimum(at, len(controls.value) - 1)], x, y)
-    area_x, area_z, area_y = (_area_below(controls, gene, end) for end in (x, crossing, y))
+    area_x, area_z = _area_below(controls, gene, x), _area_below(controls, gene, crossing)
+    area_y = np.concatenate([area_x[1:], [0.0]])
     inside = q * (crossing - x) - (area_z - area_x) + (area_y - area_z) - q * (y - crossing)
     total = np.bincount(gene, np.where(last, 0.0, inside), len(group.first) - 1)
     lowest, highest = group.first[:-1], group.first[1:] - 1
-    genes = np.arange(len(lowest))
-    tail = _area_below(controls, genes, x[highest]) - (x[highest] - _means(controls))
-    total += _area_below(controls, genes, x[lowest]) + tail
+    total += area_x[lowest] + area_x[highest] - (x[highest] - _means(controls))
     return np.maximum(total, 0.0)
 
 
@@ -131,8 +136,8 @@ def mann_whitney(controls: Atoms, group: Atoms) -> tuple[Array, Array]:
     lower = controls.below[left] - controls.below[controls.first[group.gene]]
     n_genes = len(group.first) - 1
     U = np.bincount(group.gene, group.count * (lower + tied / 2), n_genes)
-    ties = np.bincount(controls.gene, _cubed(controls.count), n_genes)
-    ties += np.bincount(group.gene, _cubed(tied + group.count) - _cubed(tied), n_genes)
+    extra = _cubed(tied + group.count) - _cubed(tied)
+    ties = controls.ties + np.bincount(group.gene, extra, n_genes)
     total = n + m
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = n * m / 12 * (total + 1 - ties / (total * (total - 1)))
