@@ -12,6 +12,8 @@ import scipy.sparse as sp
 from scipy.special import ndtr
 
 Array = np.ndarray[Any, Any]
+LEVEL = 0.05
+"""Significance of an effect, after Benjamini-Hochberg over the genes of one intervention."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -154,6 +156,23 @@ def adjusted(p: Array) -> Array:
     answer = np.empty(len(p))
     answer[order] = np.minimum(np.minimum.accumulate(steps[::-1])[::-1], 1.0)
     return answer
+
+
+def significant(effects: Effects, direction: int) -> sp.csr_matrix:
+    """Effects with adjusted p < .05, CSR float32 ``(G, G)``, row = gene intervened on.
+
+    Benjamini-Hochberg within each intervention, its own gene left out. The value is the sign an edge should
+    have: the sign of the shift times ``direction``, what the intervention does to its gene.
+    """
+    n = effects.p.shape[1]
+    matrix = sp.lil_matrix((n, n), dtype=np.float32)
+    for row, regulator in enumerate(effects.regulators):
+        others = np.flatnonzero(np.arange(n) != regulator)
+        real = others[adjusted(effects.p[row, others]) < LEVEL]
+        matrix[regulator, real] = direction * np.sign(effects.shift[row, real])
+    found = matrix.tocsr()
+    found.eliminate_zeros()
+    return found
 
 
 def _area_below(atoms: Atoms, gene: Array, x: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from lanner.errors import ConfigurationError
-from lanner.networks.effects import Effects, effects_of
+from lanner.networks.effects import Effects, effects_of, significant
 from lanner.networks.network import Network, name_ranks
 from lanner.records import derived_seed
 
@@ -166,6 +166,11 @@ class NetworkTruth:
         """Effect of every judged intervention on every gene, computed once; memory E x n_genes."""
         cells = [self.interventions[self.genes[r]] for r in self.intervened]
         return effects_of(self.controls, cells, self.intervened)
+
+    @cached_property
+    def significant(self) -> sp.csr_matrix:
+        """Significant effects and the sign an edge should have, CSR ``(n_genes, n_genes)``, computed once."""
+        return significant(self.effects, self.direction)
 
     def in_scope(self, scope: str) -> Array:
         """Which of ``intervened`` count, bool ``(E,)``: all, or those (un)seen in training."""
