@@ -28,7 +28,7 @@ LAYERS = (
         "simulator",
         "resources",
     ),
-    ("splits", "metrics", "compat", "bounds", "runners"),
+    ("splits", "metrics", "compat", "networks", "bounds", "runners"),
     (
         "store",
         "references",
@@ -40,6 +40,7 @@ LAYERS = (
         "ingest_child",
         "ingest",
         "scoring",
+        "network_scoring",
         "pairs",
         "aggregate",
         "audit",
