@@ -83,8 +83,8 @@ class Dataset:
         -------
         csr_matrix
             int8 ``(n_genes, n_genes)``, sorted indices: row regulator, column target; 1 activates, -1
-            represses. Where ``gold_facts`` says ``signed: false`` only presence is known and every edge is 1. Self-loops
-            are kept, edges of unmeasured genes are not; ``gold_facts`` counts both.
+            represses. Where ``gold_facts`` says ``signed: false`` only presence is known and every edge is 1.
+            Self-loops are kept, edges of unmeasured genes are not; ``gold_facts`` counts both.
 
         Raises
         ------
