@@ -54,6 +54,10 @@ class Scorecard(Protocol):
         """What a prediction must give."""
 
     @property
+    def unit(self) -> str:
+        """What has a value of its own and is resampled, in words: ``target gene``, ``regulator``."""
+
+    @property
     def min_conditions(self) -> int:
         """Units it takes for a place among the primary metrics."""
 
@@ -117,6 +121,11 @@ class Card:
     def sha256(self) -> str:
         """Hash of the whole card; score rows carry it beside ``id@version``."""
         return sha256_json(asdict(self))
+
+    @property
+    def unit(self) -> str:
+        """What is resampled: conditions that share a target gene are not independent."""
+        return "target gene"
 
     @property
     def sign(self) -> int:

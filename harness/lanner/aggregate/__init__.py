@@ -14,7 +14,7 @@ import numpy as np
 
 from lanner.aggregate.intervals import Estimate, interval
 from lanner.aggregate.pooling import Pooled, Scored, pool, unscored
-from lanner.aggregate.resampling import Resampling, resampling_of
+from lanner.aggregate.resampling import GENE, Resampling, resampling_of
 from lanner.aggregate.skill import above_duplicate, informative, skill
 from lanner.aggregate.strata import effect_sizes, seen_singles, stratified
 from lanner.aggregate.worst_of import standings, with_composites
@@ -94,7 +94,7 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         **_estimate(pooled, card, resampling),
         "answered_only": _mean(pooled.answered_only) if applicable else None,
         "median": np.median(pooled.values) if complete else None,
-        "unit": resampling.unit if len(pooled.values) else None,
+        "unit": resampling.unit.replace(GENE, card.unit) if len(pooled.values) else None,
         "n_units": resampling.n_units if len(pooled.values) else None,
         "sd_seeds": pooled.sd_seeds if complete else None,
         "repeats": pooled.repeats if complete else None,

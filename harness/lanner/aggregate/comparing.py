@@ -112,7 +112,7 @@ def _one(
     card = CARDS[some.metric]
     resampling = resampling_of(some.perturbations, some.contexts, seed_text)
     merits = {name: card.merit(methods[name].values) for name in names}
-    plan = planned(resampling, len(some.values))
+    plan = planned(resampling, len(some.values), card.unit)
     testable = isinstance(plan, Plan)
 
     def paired(first: Array, second: Array) -> _Paired:

@@ -119,8 +119,7 @@ def _score_file(
     task = staged.task
     chosen = _chosen(task, metrics)
     truth = _truth(settings, staged.document["split"]["sha256"], task)
-    asked = [request.request_id for request in truth.requests]
-    if staged.request_ids not in ([], asked) or staged.genes != list(truth.genes):
+    if not task.is_of(staged.document, truth):
         raise ConfigurationError(f"{input_dir} has been changed since it was staged; stage it again")
     with tempfile.TemporaryDirectory(prefix="lanner-score-") as temporary:
         result = ingest(file, rows=pipeline.expectation(staged), destination=Path(temporary) / "canonical")

@@ -79,6 +79,7 @@ class Task(ABC):
     ``primary`` metrics rank and are fixed before any data is seen; ``metrics`` are computed by default and
     include them. ``splits`` are the designs the task is meant for; a leaderboard may name others. ``bounds``
     anchor the metrics; ``reference`` says in words which of them every method is compared with.
+    ``gates_controls``: whether a leaderboard says where a method or a negative bound beats the positive one.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Task(ABC):
     splits: tuple[str, ...]
     bounds: tuple[str, ...]
     reference: str = "the training mean"
+    gates_controls: bool = True
     options: Mapping[str, Option] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -170,6 +172,10 @@ class Task(ABC):
     def read_back(self, folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
         """What ``write_shared`` returned, from an input folder and its task.json; OSError, KeyError ..."""
         return {}
+
+    def is_of(self, shared: Mapping[str, Any], truth: Truth) -> bool:
+        """Whether an input that was read back still asks what the truth can answer."""
+        return tuple(shared["genes"]) == truth.genes
 
     # What it returns, and how that is judged
 

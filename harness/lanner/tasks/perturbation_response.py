@@ -99,6 +99,11 @@ class PerturbationResponse(Task):
             request_ids = [row["request_id"] for row in csv.DictReader(stream)]
         return {"n_cells": document["n_cells"], "request_ids": request_ids}
 
+    def is_of(self, shared: Mapping[str, Any], truth: Truth) -> bool:
+        """The genes, and the requests in their order."""
+        asked = [request.request_id for request in truth.requests]
+        return super().is_of(shared, truth) and shared["request_ids"] == asked
+
     def expectation(self, shared: Mapping[str, Any]) -> Expectation:
         """Rows of X: a profile or cells for every request, on the dataset's scale."""
         from lanner.h5ad.checked import Expectation
@@ -168,6 +173,7 @@ PERTURBATION_RESPONSE = add_task(
             "train-mean",
             "train-mean-cells",
         ),
+        gates_controls=False,  # informative, skill_reason and above_duplicate say so by condition
         options={
             "reveal": Option(
                 default="none",
