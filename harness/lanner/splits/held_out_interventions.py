@@ -25,13 +25,13 @@ from lanner.splits.targets import is_combination
 def held_out_interventions(
     material: Material, parameters: Mapping[str, Any], draw: Draw
 ) -> Iterator[Holdout]:
-    """Hold out interventions on single genes, and cells of all others: CausalBench holds out cells alone.
+    """Hold out interventions on single genes whole, and cells of all others.
 
-    Tested are the held-out interventions with all their cells, and the others with the part of theirs that
-    nobody trains on, so that a network can be judged on causes that were seen at work and on causes that were
-    not. Controls are cut by the control policy, as everywhere. Combinations are in no part: an intervention
-    here is one gene, and a combination would show what is held out. Labels without gene targets are no
-    interventions on a gene and only train.
+    CausalBench holds out cells alone. Tested are the held-out interventions with all their cells, and the
+    others with the part of theirs that nobody trains on, so that a network can be judged on causes that were
+    seen at work and on causes that were not. Controls are cut by the control policy, as everywhere.
+    Combinations are in no part: an intervention here is one gene, and a combination would show what is held
+    out. Labels without gene targets are no interventions on a gene and only train.
     """
     if material.kind != "cells":
         raise material.error("profiles have no cells to hold out", "use a dataset of cells")
