@@ -22,6 +22,7 @@ import numpy as np
 
 from lanner.errors import InfrastructureError, PredictionError
 from lanner.h5ad.checked import Expectation
+from lanner.h5ad.layout import Layout
 from lanner.ingest_child import UNCONFINED
 from lanner.matrix import Matrix
 from lanner.owner import token
@@ -39,10 +40,12 @@ CHILD = ("-I", "-m", "lanner.ingest_child")
 class IngestResult:
     """A checked prediction: ``folder`` holds its canonical matrix, shape (C * n_cells, G), rows as requested.
 
-    ``kind`` is "profiles" or "cells"; ``n_cells`` is 1 for profiles. ``answered`` is bool (C,): a request is
-    answered when all its rows are. ``file_sha256`` is of the bytes read, ``content_sha256`` of the canonical
+    ``kind`` is "profiles", "cells" or "network" (the matrix is then (G, G), regulators in rows, and there are
+    no requests); ``n_cells`` is 1 but for cells. ``answered`` is bool (C,): a request is answered when all
+    its rows are. ``file_sha256`` is of the bytes read, ``content_sha256`` of the canonical
     matrix and ``answered``, so it is equal for two files that say the same in different encodings.
     ``confinement`` says what held the child, such as "landlock 7, rlimits"; it is the child's own word.
+    ``n_values`` counts the stored values, of a network its edges.
     """
 
     folder: Path
@@ -53,6 +56,14 @@ class IngestResult:
     content_sha256: str
     confinement: str
     n_genes: int
+    n_values: int
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What a run's record says of its size beside its kind: cells per request, or edges."""
+        if self.kind == "network":
+            return {"n_edges": self.n_values}
+        return {"n_cells": self.n_cells}
 
     @property
     def matrix(self) -> Matrix:
@@ -60,7 +71,7 @@ class IngestResult:
         return Matrix(self.folder, self.n_genes)
 
 
-def ingest(file: Path, *, rows: Expectation, destination: Path, timeout_s: float = 120.0) -> IngestResult:
+def ingest(file: Path, *, rows: Layout, destination: Path, timeout_s: float = 120.0) -> IngestResult:
     """Check ``file`` against ``rows`` and write its canonical matrix to the new folder ``destination``.
 
     Raises PredictionError with the reader's code, or "unreadable" when the reader dies, hangs or answers
@@ -76,24 +87,28 @@ def ingest(file: Path, *, rows: Expectation, destination: Path, timeout_s: float
         (partial / "expectation.json").write_text(json.dumps(rows.to_json()), encoding="utf-8")
         answer, file_sha256 = _run_child(file, partial, timeout_s)
         (partial / "expectation.json").unlink()
-        n_rows, answered = _adopt(partial, answer, rows)
-        content = _check_again(partial, len(rows.genes), answered)
+        flags = _adopt(partial, answer, rows)
+        content = _check_again(partial, rows, flags)
+        values = partial / ("data.npy" if answer.get("sparse") else "X.npy")
+        n_values = int(np.load(values, mmap_mode="r", allow_pickle=False).size)
         partial.chmod(0o755)
         partial.rename(destination)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    n_cells = n_rows // max(len(rows.request_ids), 1)
-    profiles = n_rows == len(rows.request_ids)
+    described = rows.described(flags.size, flags)
+    assert described is not None  # or the child's files would not have been adopted
+    kind, n_cells, answered = described
     return IngestResult(
         folder=destination,
-        kind="profiles" if profiles else "cells",
-        n_cells=1 if profiles else n_cells,
-        answered=np.asarray(answered.reshape(len(rows.request_ids), -1).all(axis=1)),
+        kind=kind,
+        n_cells=n_cells,
+        answered=answered,
         file_sha256=file_sha256,
         content_sha256=content,
         confinement=printable(str(answer.get("confinement")))[:80],
         n_genes=len(rows.genes),
+        n_values=n_values,
     )
 
 
@@ -175,17 +190,17 @@ def _parse(reply: bytes) -> dict[str, Any] | None:
     return answer if isinstance(answer, dict) and isinstance(answer.get("ok"), bool) else None
 
 
-def _adopt(folder: Path, answer: dict[str, Any], rows: Expectation) -> tuple[int, np.ndarray[Any, Any]]:
-    """Give the child's files their canonical names; returns the row count and the answered flag per row."""
+def _adopt(folder: Path, answer: dict[str, Any], rows: Layout) -> np.ndarray[Any, Any]:
+    """Give the child's files their canonical names; returns the answered flag per row."""
     n_rows = answer.get("n_rows")
-    if n_rows not in (len(rows.request_ids), len(rows.request_ids) * rows.n_cells):
-        raise _distrusted(f"it has {n_rows!r} rows"[:100])
     try:
-        answered = np.load(folder / "answered.npy", allow_pickle=False)
+        answered: np.ndarray[Any, Any] = np.load(folder / "answered.npy", allow_pickle=False)
     except (OSError, ValueError):
         raise _distrusted("no answered flags") from None
     if answered.dtype != bool or answered.shape != (n_rows,):
-        raise _distrusted(f"answered flags of shape {answered.shape}")
+        raise _distrusted(f"answered flags of shape {answered.shape}, {n_rows!r} rows"[:100])
+    if rows.described(answered.size, answered) is None:
+        raise _distrusted(f"it has {answered.size} rows")
     keep = (
         {"values": "data", "indices": "indices", "indptr": "indptr"}
         if answer.get("sparse")
@@ -196,14 +211,15 @@ def _adopt(folder: Path, answer: dict[str, Any], rows: Expectation) -> tuple[int
             (folder / f"{name}.npy").rename(folder / f"{keep[name]}.npy")
         else:
             (folder / f"{name}.npy").unlink()
-    return n_rows, answered
+    return answered
 
 
-def _check_again(folder: Path, n_genes: int, answered: np.ndarray[Any, Any]) -> str:
+def _check_again(folder: Path, rows: Layout, answered: np.ndarray[Any, Any]) -> str:
     """SHA-256 of the matrix and flags; PredictionError unless values are finite and indices inside."""
     try:
-        _check_headers(folder, n_genes, answered.size)
-        matrix = Matrix(folder, n_genes)
+        _check_headers(folder, len(rows.genes), answered.size)
+        matrix = Matrix(folder, len(rows.genes))
+        rows.check(matrix)
         values, columns, counts = (hashlib.sha256() for _ in range(3))
         for _, _, block in matrix.blocks():
             if isinstance(block, np.ndarray):

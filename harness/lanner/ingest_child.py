@@ -23,7 +23,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lanner.errors import PredictionError
-from lanner.h5ad.checked import BLOCK_BYTES, CheckedPrediction, CsrBlock, Expectation
+from lanner.h5ad.checked import BLOCK_BYTES, CsrBlock
+from lanner.h5ad.layout import CheckedFile, Layout, read_layout
 
 MEMORY_BYTES = (1 << 30) + 8 * BLOCK_BYTES
 """Address space of the child: 1 GiB plus a few blocks, whatever the size of the prediction."""
@@ -131,12 +132,14 @@ def _set_capabilities(libc: Any, keep: int) -> None:
         libc.syscall(number, ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)(keep, keep)))
 
 
-def limit(expectation: Expectation, timeout_s: int) -> None:
+def limit(expectation: Layout, timeout_s: int) -> None:
     """Bound memory, file size, processor time and processes of this process."""
-    cells = len(expectation.request_ids) * expectation.n_cells * len(expectation.genes)
     for which, value in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, 4 * cells + (16 << 20)),  # names, flags and indptr have 8 bytes per row
+        (
+            resource.RLIMIT_FSIZE,
+            expectation.largest_bytes + (16 << 20),
+        ),  # names, flags and indptr have 8 bytes per row
         (resource.RLIMIT_CPU, timeout_s + 1),
         (resource.RLIMIT_NPROC, 0),
         (resource.RLIMIT_CORE, 0),
@@ -144,7 +147,7 @@ def limit(expectation: Expectation, timeout_s: int) -> None:
         resource.setrlimit(which, (value, value))
 
 
-def emit(prediction: CheckedPrediction, streams: dict[str, BinaryIO]) -> None:
+def emit(prediction: CheckedFile, streams: dict[str, BinaryIO]) -> None:
     """Write the canonical arrays of ``prediction`` block by block to the open ``streams``."""
     shape = (prediction.n_values,) if prediction.is_sparse else prediction.shape
     _header(streams["values"], shape, np.float32)
@@ -170,10 +173,10 @@ def _header(stream: BinaryIO, shape: tuple[int, ...], dtype: type[np.generic]) -
     stream.flush()  # tofile writes to the descriptor, past this stream's buffer
 
 
-def read(source: str, expectation: Expectation, streams: dict[str, BinaryIO]) -> dict[str, Any]:
+def read(source: str, expectation: Layout, streams: dict[str, BinaryIO]) -> dict[str, Any]:
     """The answer to the parent: what was emitted, or why nothing was."""
     try:
-        prediction = CheckedPrediction(source, expectation)
+        prediction = expectation.open(source)
         emit(prediction, streams)
         for stream in streams.values():
             stream.close()
@@ -190,7 +193,7 @@ def main() -> None:
     """Read the arguments, close the door, answer."""
     source, folder, timeout_s = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     document = json.loads((folder / "expectation.json").read_bytes())
-    expectation = Expectation.from_json(document)
+    expectation = read_layout(document)
     names = ("values", "indices", "indptr", "answered")
     streams: dict[str, BinaryIO] = {name: (folder / f"{name}.npy").open("xb") for name in names}
     held = "rlimits only"

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lanner import methods, resources, schemas, staging
 from lanner.config import Settings
@@ -26,7 +26,8 @@ from lanner.errors import (
     LannerError,
     PredictionError,
 )
-from lanner.ingest import Expectation, ingest
+from lanner.h5ad.layout import Layout
+from lanner.ingest import ingest
 from lanner.intake import remove_folder, take_file
 from lanner.owner import token
 from lanner.records import Limits, Outcome, Split, State, sha256_json
@@ -34,9 +35,6 @@ from lanner.runners import RUNNERS, Runner
 from lanner.runners.outcome import published
 from lanner.store import RunFolder, Status, read_json, write_json
 from lanner.tasks import TASKS, Task
-
-if TYPE_CHECKING:
-    pass
 
 HEARTBEAT_SECONDS = 2.0
 INTAKE_VERSION = 1
@@ -73,7 +71,7 @@ def plan(
     seed: int,
     limits: Limits,
     runner: str,
-    reveal: str = "none",
+    options: Mapping[str, Any] | None = None,
     granted: Sequence[resources.Resource] = (),
     trust_process: bool = False,
     hidden: bool = False,
@@ -92,9 +90,8 @@ def plan(
         "intake": INTAKE_VERSION,
         "dataset": dict(dataset),
         "split": split.sha256,
-        "task": f"{task.id}@{task.version}",
-        "n_cells": task.n_cells,
-        "reveal": reveal,
+        "task": task.versioned,
+        **task.keyed(task.chosen(options)),
         "resources": {resource.id: resource.sha256 for resource in granted},
         "parameters": dict(parameters),
         "seed": seed,
@@ -117,6 +114,7 @@ def plan(
         "key": key,
         "keyed": keyed,
         "task": task.id,
+        "options": task.chosen(options),
         "split": split.to_json(),
         "method": {"name": method.name, "source": str(method.folder or method.identity)},
         "resources": {resource.id: str(resource.folder) for resource in granted},
@@ -190,14 +188,9 @@ def cancelled() -> dict[str, Any]:
     return _ended(State.CANCELLED, ErrorClass.CANCELLED, "cancelled by the user")
 
 
-def expectation(staged: staging.Staged) -> Expectation:
+def expectation(staged: staging.Staged) -> Layout:
     """What a prediction for a staged input must look like."""
-    return Expectation.on_scale(
-        str(staged.document["dataset"]["scale"]),
-        request_ids=tuple(staged.request_ids),
-        n_cells=int(staged.document["n_cells"]),
-        genes=tuple(staged.genes),
-    )
+    return staged.task.expectation(staged.document)
 
 
 def scratch(folder: Path) -> Path:
@@ -211,7 +204,7 @@ def _attempt(
     attempt: Path, spec: Mapping[str, Any], settings: Settings, runner: Runner, status: Status
 ) -> dict[str, Any]:
     keyed = spec["keyed"]
-    task, split = TASKS[spec["task"]], Split.from_json(spec["split"])
+    task, split, options = TASKS[spec["task"]], Split.from_json(spec["split"]), spec["options"]
     status.set(State.PULLING)
     method = methods.find(settings, spec["method"]["source"])
     if method.identity != keyed["method"]["identity"]:
@@ -224,7 +217,9 @@ def _attempt(
         return _ended(State.FAILED, ErrorClass.BUILD_ERROR, str(error))
 
     status.set(State.PREPARING)
-    staged = staging.open_shared(settings.home, split, task) or _stage_again(split, task, settings)
+    staged = staging.open_shared(settings.home, split, task, options) or _stage_again(
+        split, task, options, settings
+    )
     input_dir, output_dir = attempt / "input", attempt / "output"
     try:
         staging.stage(
@@ -235,7 +230,7 @@ def _attempt(
             seed=keyed["seed"],
             parameters=keyed["parameters"],
             limits=limits,
-            reveal=keyed["reveal"],
+            options=options,
             resources=_granted(spec, split, staged),
             link=runner.kind != "process",
         )
@@ -301,23 +296,22 @@ def _validated(
     ]
     return {
         **_ended(State.SUCCEEDED, None, ""),
-        "prediction": {"sha256": digest, "kind": result.kind, "n_cells": result.n_cells},
+        "prediction": {"sha256": digest, "kind": result.kind, **result.sizes},
         "residual": method.residual,
         "unanswered": unanswered,
     }
 
 
-def _stage_again(split: Split, task: Task, settings: Settings) -> staging.Staged:
+def _stage_again(split: Split, task: Task, options: Mapping[str, Any], settings: Settings) -> staging.Staged:
     """Stage from the dataset: on another machine, or after the cache was emptied."""
     from lanner import datasets
-    from lanner.truth import seal
 
     dataset = datasets.load(datasets.find_entry(settings, split.dataset["id"]), settings)
     if dataset.content != split.dataset["content"]:
         name = dataset.entry.id
         raise ConfigurationError(f"dataset {name} has changed since this run was planned; build again")
-    truth = seal(dataset, split, task.id, settings.home)
-    return staging.stage_shared(dataset, split, task, truth, settings.home)
+    truth = task.seal(dataset, split, settings.home)
+    return staging.stage_shared(dataset, split, task, truth, settings.home, options)
 
 
 def contract_environment(seed: int, limits: Limits) -> dict[str, str]:

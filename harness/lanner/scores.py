@@ -5,15 +5,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lanner import staging
+from lanner.cards import CARDS, components
 from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
-from lanner.ingest import IngestResult, ingest
+from lanner.ingest import ingest
 from lanner.owner import token
 from lanner.pipeline import expectation, scratch
 from lanner.records import Split, sha256_json
 from lanner.store import RunFolder, write_bytes
+from lanner.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,25 +33,23 @@ SCORING_VERSION = 2
 """Raised when unchanged metrics would give other scores: stored ones are then computed again."""
 
 
-def metric_set(metric_ids: Sequence[str]) -> str:
+def metric_set(task: Task, metric_ids: Sequence[str]) -> str:
     """Hash of what a scores file holds: the cards of the metrics, the bounds, the version of the scoring."""
-    from lanner.bounds import BOUNDS
-    from lanner.metrics import METRICS, components
-
-    cards = sorted(METRICS[name].card.sha256 for name in {*metric_ids, *components(metric_ids)})
-    return sha256_json({"scoring": SCORING_VERSION, "cards": cards, "bounds": list(BOUNDS)})[:16]
+    task.load()
+    cards = sorted(CARDS[name].sha256 for name in {*metric_ids, *components(metric_ids)})
+    return sha256_json({"scoring": SCORING_VERSION, "cards": cards, "bounds": sorted(task.bounds)})[:16]
 
 
 def stored_scores(
-    folder: RunFolder, metric_ids: Sequence[str], residual: str | None = None
+    folder: RunFolder, task: Task, metric_ids: Sequence[str], residual: str | None = None
 ) -> pd.DataFrame | None:
     """Per-condition scores of a run, where computed before; ``residual`` as in ``score_run``."""
-    return read_frame(_scores_path(folder, metric_ids, residual))
+    return read_frame(_scores_path(folder, task, metric_ids, residual))
 
 
-def stored_bounds(home: Path, split: Split, metric_ids: Sequence[str]) -> pd.DataFrame | None:
+def stored_bounds(home: Path, split: Split, task: Task, metric_ids: Sequence[str]) -> pd.DataFrame | None:
     """Per-condition scores of a split's bounds, where they have been computed before."""
-    return read_frame(_bounds_path(home / "truth" / split.sha256, metric_ids))
+    return read_frame(_bounds_path(home / "truth" / split.sha256, task, metric_ids))
 
 
 def score_run(
@@ -67,44 +67,28 @@ def score_run(
     returned and not kept. ``residual`` draws cells from its profiles by another model than the one its
     method declares. Raises PredictionError when the prediction no longer passes intake.
     """
-    from lanner import scoring
-
     record, prediction = folder.record(), folder.prediction()
     if record is None or prediction is None:
         raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
     with tempfile.TemporaryDirectory(prefix=f"score.{token()}.", dir=scratch(folder.path)) as temporary:
         result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
-        scored = prediction_of(result, residual or record["residual"])
-        frame = scoring.score(truth, scored, metric_ids, device=device)
+        cells = residual or record["residual"]
+        frame = staged.task.score(truth, result, metric_ids, residual=cells, device=device)
     if device == "cpu":
-        write_frame(_scores_path(folder, metric_ids, residual), frame)
+        write_frame(_scores_path(folder, staged.task, metric_ids, residual), frame)
     return frame
 
 
-def score_bounds(truth: Truth, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
-    """Per-condition scores of the bounds, frozen beside the sealed truth: computed at most once."""
-    from lanner import scoring
-
-    path = _bounds_path(truth.folder, metric_ids)
+def score_bounds(truth: Truth, task: Task, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
+    """Per-condition scores of the task's bounds, frozen beside the sealed truth: computed at most once."""
+    path = _bounds_path(truth.folder, task, metric_ids)
     stored = read_frame(path)
     if stored is not None:
         return stored
-    frame = scoring.score_bounds(truth, metric_ids, device=device)
+    frame = task.score_bounds(truth, metric_ids, device=device)
     if device == "cpu":
         write_frame(path, frame)
     return frame
-
-
-def prediction_of(result: IngestResult, residual: str | None) -> Any:
-    """The checked, canonical prediction as scoring takes it."""
-    from lanner import scoring
-
-    return scoring.Prediction(
-        matrix=result.matrix,
-        n_cells=result.n_cells,
-        answered=result.answered,
-        residual=residual if result.kind == "profiles" else None,
-    )
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
@@ -132,10 +116,10 @@ def read_frame(path: Path) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def _scores_path(folder: RunFolder, metric_ids: Sequence[str], residual: str | None) -> Path:
+def _scores_path(folder: RunFolder, task: Task, metric_ids: Sequence[str], residual: str | None) -> Path:
     other = f".{residual}" if residual else ""
-    return folder.path / "scores" / f"{metric_set(metric_ids)}{other}.parquet"
+    return folder.path / "scores" / f"{metric_set(task, metric_ids)}{other}.parquet"
 
 
-def _bounds_path(truth: Path, metric_ids: Sequence[str]) -> Path:
-    return truth / "bounds" / f"{metric_set(metric_ids)}.parquet"
+def _bounds_path(truth: Path, task: Task, metric_ids: Sequence[str]) -> Path:
+    return truth / "bounds" / f"{metric_set(task, metric_ids)}.parquet"

@@ -18,18 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lanner import schemas
-from lanner.errors import InfrastructureError
+from lanner.errors import ConfigurationError, InfrastructureError
 from lanner.matrix import Matrix
 from lanner.owner import token
 from lanner.records import COMBINATION, CONTROL, Limits, Split, sha256_json
-from lanner.registry import unknown_name
-from lanner.requests import TARGET_LEVELS, requests_csv
-from lanner.store import disk_error, read_json, write_bytes, write_json
-from lanner.tasks import Task
-from lanner.truth import Truth, control_halves, train_rows
+from lanner.store import disk_error, read_json, write_json
+from lanner.tasks import TASKS, Task
 
 if TYPE_CHECKING:
     from lanner.datasets import Dataset
+    from lanner.truth import Truth
 
 STAGING_VERSION = 2
 """Part of every run's key: raised when the same dataset and split would stage other bytes."""
@@ -37,14 +35,15 @@ STAGING_VERSION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """The shared part of a split's input: ``folder`` holds train.h5ad, requests.csv and shared.json."""
+    """The shared part of a split's input: ``folder`` holds train.h5ad, the task's files and shared.json."""
 
     folder: Path
     document: Mapping[str, Any]
+    task: Task
 
     @property
     def request_ids(self) -> list[str]:
-        """Ids of the requests, in order."""
+        """Ids of the requests, in order; none where the task asks one question of all data."""
         return list(self.document["request_ids"])
 
     @property
@@ -53,45 +52,49 @@ class Staged:
         return list(self.document["genes"])
 
 
-def shared_folder(home: Path, split: Split, task: Task) -> Path:
+def shared_folder(home: Path, split: Split, task: Task, options: Mapping[str, Any] | None = None) -> Path:
     """Where the shared part of a split's input is cached."""
-    identity = {"staging": STAGING_VERSION, "split": split.sha256, "task": f"{task.id}@{task.version}"}
-    return home / "staged" / sha256_json({**identity, "n_cells": task.n_cells})[:16]
+    identity = {"staging": STAGING_VERSION, "split": split.sha256, "task": task.versioned}
+    return home / "staged" / sha256_json({**identity, **task.shared_by(task.chosen(options))})[:16]
 
 
-def open_shared(home: Path, split: Split, task: Task) -> Staged | None:
+def open_shared(
+    home: Path, split: Split, task: Task, options: Mapping[str, Any] | None = None
+) -> Staged | None:
     """The shared part of a split's input, where it has been staged already."""
-    folder = shared_folder(home, split, task)
+    folder = shared_folder(home, split, task, options)
     if not (folder / "shared.json").is_file():
         return None
-    return Staged(folder=folder, document=read_json(folder / "shared.json"))
+    return Staged(folder=folder, document=read_json(folder / "shared.json"), task=task)
 
 
-def stage_shared(dataset: Dataset, split: Split, task: Task, truth: Truth, home: Path) -> Staged:
-    """Write train.h5ad and requests.csv of a split, once; raises InfrastructureError on a full disk."""
-    staged = open_shared(home, split, task)
+def stage_shared(
+    dataset: Dataset,
+    split: Split,
+    task: Task,
+    truth: Truth,
+    home: Path,
+    options: Mapping[str, Any] | None = None,
+) -> Staged:
+    """Write train.h5ad and the task's own files, once; raises InfrastructureError on a full disk."""
+    chosen = task.chosen(options)
+    staged = open_shared(home, split, task, chosen)
     if staged is not None:
         return staged
-    folder = shared_folder(home, split, task)
+    folder = shared_folder(home, split, task, chosen)
     partial = folder.with_name(f".{folder.name}.{token()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        _write_train(dataset, split, partial / "train.h5ad")
-        n_cells = 1 if dataset.entry.kind == "profile" else task.n_cells
-        for reveal in task.reveal:
-            text = requests_csv(truth, dataset, n_cells, reveal)
-            write_bytes(partial / _requests_file(reveal), text.encode(), 0o444)
-        write_json(
-            partial / "shared.json",
-            {
-                "dataset": _dataset_facts(dataset),
-                "columns": _columns(dataset),
-                "n_cells": n_cells,
-                "request_ids": [request.request_id for request in truth.requests],
-                "genes": list(dataset.genes),
-            },
-        )
+        _write_train(dataset, task.train_rows(dataset, split, chosen), partial / "train.h5ad")
+        shared = {
+            "dataset": _dataset_facts(dataset),
+            "columns": _columns(dataset),
+            "request_ids": [],
+            "genes": list(dataset.genes),
+        }
+        own = task.write_shared(dataset, split, truth, chosen, partial)
+        write_json(partial / "shared.json", {**shared, **own})
         try:
             partial.rename(folder)
         except OSError:
@@ -101,7 +104,7 @@ def stage_shared(dataset: Dataset, split: Split, task: Task, truth: Truth, home:
         raise disk_error(f"the input of {split.id} cannot be staged in {folder}", error) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    staged = open_shared(home, split, task)
+    staged = open_shared(home, split, task, chosen)
     assert staged is not None
     return staged
 
@@ -115,35 +118,33 @@ def stage(
     seed: int,
     parameters: Mapping[str, Any],
     limits: Limits,
-    reveal: str = "none",
+    options: Mapping[str, Any] | None = None,
     resources: Mapping[str, bytes] | None = None,
     link: bool = True,
 ) -> None:
     """Make the input folder of one run: shared files linked (or copied), task.json written for this run.
 
-    ``resources`` maps the names of files granted to every method to their bytes. Files are 0444 and folders
-    0755, so that another uid reads them and none changes them.
+    ``options`` are the task's; ``resources`` maps the names of files granted to every method to their bytes.
+    Files are 0444 and folders 0755, so that another uid reads them and none changes them.
 
     Raises
     ------
     ConfigurationError
-        The task has no such reveal mode.
+        The task has no such option, or no such value of it.
     InfrastructureError
         The folder exists or cannot be written.
     """
-    if reveal not in task.reveal:
-        raise unknown_name(f"reveal mode of task {task.id}", reveal, task.reveal)
+    chosen = task.chosen(options)
     document = {
         "protocol": 1,
-        "task": f"{task.id}@{task.version}",
+        "task": task.versioned,
         "dataset": staged.document["dataset"],
         "split": {"id": split.id, "sha256": split.sha256},
-        "columns": _revealed_columns(staged.document["columns"], reveal),
+        "columns": staged.document["columns"],
         "control": CONTROL,
         "combination": COMBINATION,
         "seed": seed,
-        "reveal": reveal,
-        "n_cells": staged.document["n_cells"],
+        **task.document(staged.document, chosen),
         "parameters": dict(parameters),
         "resources": limits.keyed,
     }
@@ -156,8 +157,8 @@ def stage(
         raise disk_error(f"the input folder {folder} cannot be made", error) from None
     try:
         folder.chmod(0o755)
-        _place(staged.folder / "train.h5ad", folder / "train.h5ad", link=link)
-        _place(staged.folder / _requests_file(reveal), folder / "requests.csv", link=link)
+        for name, shared in {"train.h5ad": "train.h5ad", **task.files(chosen)}.items():
+            _place(staged.folder / shared, folder / name, link=link)
         if resources:
             granted = folder / "resources"
             granted.mkdir(mode=0o755)
@@ -172,15 +173,30 @@ def stage(
         raise disk_error(f"the input folder {folder} cannot be written", error) from None
 
 
-def _requests_file(reveal: str) -> str:
-    """Name in the shared folder, which holds one file per mode."""
-    return "requests.csv" if reveal == "none" else f"requests-{reveal}.csv"
+def open_input(folder: Path) -> Staged:
+    """A staged input folder as the harness's own record of it, read back from its files.
 
+    Raises ConfigurationError where the folder is not one that ``stage`` wrote.
+    """
+    from lanner.h5ad.staged import read_genes
 
-def _revealed_columns(columns: Mapping[str, Any], reveal: str) -> dict[str, Any]:
-    """Without doses in the requests none is named, so that a method does not look for one among train's."""
-    named = {key: value for key, value in columns.items() if key != "dose" or reveal != "none"}
-    return {**named, **({TARGET_LEVELS: TARGET_LEVELS} if reveal == "level" else {})}
+    try:
+        found = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+        schemas.check(found, "task", str(folder / "task.json"))
+        task = TASKS[found["task"].rpartition("@")[0]]
+        document = {
+            "dataset": found["dataset"],
+            "columns": found["columns"],
+            "request_ids": [],
+            "genes": read_genes(folder / "train.h5ad"),
+            "split": found["split"],
+            **task.read_back(folder, found),
+        }
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigurationError(
+            f"{folder} is not an input that `lanner stage` wrote ({error}); stage it again"
+        ) from None
+    return Staged(folder=folder, document=document, task=task)
 
 
 def _place(source: Path, target: Path, *, link: bool) -> None:
@@ -205,10 +221,9 @@ def _columns(dataset: Dataset) -> dict[str, Any]:
     return {"perturbation": "perturbation", "context": list(dataset.entry.context_columns), **extra}
 
 
-def _write_train(dataset: Dataset, split: Split, path: Path) -> None:
+def _write_train(dataset: Dataset, rows: np.ndarray[Any, Any], path: Path) -> None:
     from lanner.h5ad.staged import write_train  # brings scipy, which a staged split does without
 
-    rows = train_rows(dataset, split, control_halves(dataset, split))
     columns = ["perturbation", *dataset.entry.context_columns]
     columns += [name for name in ("dose", "batch") if name in dataset.obs]
     obs = {name: dataset.obs[name].to_numpy(dtype=str)[rows] for name in columns}

@@ -207,7 +207,7 @@ def perturbed_parts(dataset: Dataset, split: Split) -> tuple[Array, Array]:
     if split.cells is None:
         return is_train, is_test
     names = dataset.obs.index.to_numpy(dtype=str)
-    shared = set(split.test)
+    shared = set(split.test) & set(split.train)  # the rest of test is held out whole
     for condition, members in dataset.obs.groupby("condition", observed=True).indices.items():
         if condition not in shared:
             continue

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from lanner.bounds import BOUNDS
+from lanner.cards import CARDS
 from lanner.metrics import LABELS, METRICS, Card, Metric, metric
 from lanner.registry import NAME
 from lanner.scoring import score, score_bounds
@@ -174,4 +175,4 @@ def test_a_metric_is_one_decorated_function():
         assert METRICS["test/mean-difference"].card.summary == "Difference of the means of two profiles."
         assert {field.name for field in dataclasses.fields(Card)} == set(vars(mean_difference.card))
     finally:
-        del METRICS._items["test/mean-difference"]
+        del METRICS._items["test/mean-difference"], CARDS._items["test/mean-difference"]

@@ -33,7 +33,7 @@ NEEDED = {
     "custom": {"test": [CONDITIONS[0].id, CONDITIONS[40].id]},
     "time": {"column": "cell_type", "order": list(LINES)},
 }
-CELLS_ONLY = {"stratified-cells"}
+CELLS_ONLY = {"stratified-cells", "held-out-interventions"}
 """Designs that cut cells within conditions: no condition is in one part only, and profiles have no cells."""
 
 

@@ -15,6 +15,7 @@ PACKAGE = Path(lanner.__file__).parent
 LAYERS = (
     ("errors", "registry", "records", "owner", "interruption"),
     (
+        "cards",
         "config",
         "schemas",
         "matrix",
@@ -27,17 +28,19 @@ LAYERS = (
         "simulator",
         "resources",
     ),
-    ("splits", "tasks", "metrics", "compat", "bounds", "runners"),
+    ("splits", "metrics", "compat", "networks", "bounds", "runners"),
     (
         "store",
         "references",
         "truth",
         "requests",
+        "tasks",
         "staging",
         "intake",
         "ingest_child",
         "ingest",
         "scoring",
+        "network_scoring",
         "pairs",
         "aggregate",
         "audit",

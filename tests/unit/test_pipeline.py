@@ -271,8 +271,8 @@ def test_scores_are_stored_and_equal_when_computed_again(own: Settings) -> None:
     staged = staging.open_shared(own.home, split, boards.TASK)
     assert staged is not None
     first = scores.score_run(plan.folder, truth, staged, ["mse"])
-    assert scores.stored_scores(plan.folder, ["mse"]) is not None
-    assert scores.stored_scores(plan.folder, ["pearson_delta"]) is None
+    assert scores.stored_scores(plan.folder, boards.TASK, ["mse"]) is not None
+    assert scores.stored_scores(plan.folder, boards.TASK, ["pearson_delta"]) is None
     shutil.rmtree(plan.folder.path / "scores")
     second = scores.score_run(plan.folder, truth, staged, ["mse"])
     np.testing.assert_array_equal(first["value"], second["value"])

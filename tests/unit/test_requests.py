@@ -53,7 +53,9 @@ def made(settings: Settings, folder: Path, **changes: Any) -> Dataset:
 def staged(dataset: Dataset, split: Split, home: Path, folder: Path, reveal: str) -> tuple[Any, ...]:
     sealed = truth.seal(dataset, split, TASK.id, home)
     shared = staging.stage_shared(dataset, split, TASK, sealed, home)
-    staging.stage(shared, split, TASK, folder, seed=0, parameters={}, limits=Limits(), reveal=reveal)
+    staging.stage(
+        shared, split, TASK, folder, seed=0, parameters={}, limits=Limits(), options={"reveal": reveal}
+    )
     with (folder / "requests.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     return rows, json.loads((folder / "task.json").read_text()), sealed
@@ -140,7 +142,9 @@ def test_a_mode_nobody_offers_is_refused(simulated, shared_home, tmp_path, setti
     board = {"name": "a", "title": "A", "task": TASK.id, "datasets": ["simulated"], "seeds": [0]}
     with pytest.raises(ConfigurationError, match="no reveal mode"):
         define({**board, "methods": ["no-change"], "reveal": "all"}, settings)
-    assert define({**board, "methods": ["no-change"], "reveal": "level"}, settings).reveal == "level"
+    assert define({**board, "methods": ["no-change"], "reveal": "level"}, settings).options == {
+        "reveal": "level"
+    }
 
 
 def test_the_command_line_stages_levels(simulated, shared_settings, tmp_path, monkeypatch):

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from lanner import schemas
-from lanner.bounds import BOUNDS
+from lanner.cards import CARDS, ROLES
 from lanner.errors import ConfigurationError
-from lanner.metrics import METRICS
 from lanner.splits import SPLITS
-from lanner.tasks import REVEAL_MODES, TASKS, Task, add_task
+from lanner.tasks import TASKS, Task, add_task
+from lanner.tasks.perturbation_response import REVEAL_MODES
 
 RESPONSE = TASKS["perturbation-response"]
 
@@ -43,9 +43,11 @@ def document() -> dict[str, Any]:
 def test_a_task_names_metrics_splits_and_bounds_that_exist(name):
     task = TASKS[name]
     assert task.id == name and task.summary.endswith(".")
-    assert all(metric in METRICS for metric in task.metrics)
+    task.load()
+    assert all(metric in CARDS for metric in task.metrics)
     assert all(split in SPLITS for split in task.splits)
-    assert all(bound in BOUNDS for bound in task.bounds)
+    assert all(bound in ROLES for bound in task.bounds)
+    assert task.chosen() == {name: option.default for name, option in task.options.items()}
 
 
 def test_the_primary_metrics_are_those_the_specification_fixes():
@@ -53,7 +55,9 @@ def test_the_primary_metrics_are_those_the_specification_fixes():
     beside = ("pearson_delta/train-mean", "energy/pca50", "energy/gene", "pca_residual_norm")
     assert RESPONSE.metrics == (*RESPONSE.primary, *beside)
     assert RESPONSE.versioned == "perturbation-response@1" and RESPONSE.n_cells == 100
-    assert set(RESPONSE.reveal) == set(REVEAL_MODES) and RESPONSE.reveal[0] == "none"
+    assert RESPONSE.options["reveal"].values == tuple(REVEAL_MODES) and RESPONSE.chosen() == {
+        "reveal": "none"
+    }
 
 
 @pytest.mark.parametrize(
@@ -61,8 +65,7 @@ def test_the_primary_metrics_are_those_the_specification_fixes():
     [
         ({"primary": ("rmse",)}, "primary metric 'rmse' is not among its metrics"),
         ({"splits": ("Unseen",)}, "the name 'Unseen' must match"),
-        ({"reveal": ("all",)}, "reveal mode 'all' is none of none, dose, level"),
-        ({"reveal": ()}, "no reveal mode"),
+        ({"splits": ()}, "no split design"),
         ({"primary": ()}, "no primary metric"),
         ({"n_cells": 0}, "n_cells is 0"),
         ({"version": 0}, "versions start at 1"),

@@ -14,11 +14,11 @@ import numpy as np
 
 from lanner.aggregate.intervals import Estimate, interval
 from lanner.aggregate.pooling import Pooled, Scored, pool, unscored
-from lanner.aggregate.resampling import Resampling, resampling_of
+from lanner.aggregate.resampling import GENE, Resampling, resampling_of
 from lanner.aggregate.skill import above_duplicate, informative, skill
 from lanner.aggregate.strata import effect_sizes, seen_singles, stratified
 from lanner.aggregate.worst_of import standings, with_composites
-from lanner.metrics import METRICS, Card
+from lanner.cards import CARDS, ROLES, Scorecard
 
 __all__ = ["Scored", "aggregate", "bootstrap_seed", "standings", "unscored"]
 
@@ -72,7 +72,7 @@ def aggregate(runs: Sequence[Scored], stratify: Collection[str] = ()) -> list[di
 
 
 def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
-    card = METRICS[pooled.metric].card
+    card = CARDS[pooled.metric]
     applicable = pooled.status != "not_applicable"
     if not applicable:
         pooled = replace(pooled, values=np.full(len(pooled.values), np.nan))
@@ -94,7 +94,7 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         **_estimate(pooled, card, resampling),
         "answered_only": _mean(pooled.answered_only) if applicable else None,
         "median": np.median(pooled.values) if complete else None,
-        "unit": resampling.unit if len(pooled.values) else None,
+        "unit": resampling.unit.replace(GENE, card.unit) if len(pooled.values) else None,
         "n_units": resampling.n_units if len(pooled.values) else None,
         "sd_seeds": pooled.sd_seeds if complete else None,
         "repeats": pooled.repeats if complete else None,
@@ -114,12 +114,12 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
 
 def _stratum(pooled: Pooled, seed_text: str, by: str, name: str) -> dict[str, Any]:
     resampling = resampling_of(pooled.perturbations, pooled.contexts, seed_text)
-    estimate = _estimate(pooled, METRICS[pooled.metric].card, resampling)
+    estimate = _estimate(pooled, CARDS[pooled.metric], resampling)
     kept = ("value", "interval", "skill", "skill_interval")
     return {"by": by, "stratum": name, "n": len(pooled.values), **{key: estimate[key] for key in kept}}
 
 
-def _estimate(pooled: Pooled, card: Card, resampling: Resampling) -> dict[str, Any]:
+def _estimate(pooled: Pooled, card: Scorecard, resampling: Resampling) -> dict[str, Any]:
     """Mean, interval and skill."""
     complete = _complete(pooled)
     estimate = interval(pooled.values, resampling) if complete else Estimate(None, "no value")
@@ -135,13 +135,13 @@ def _complete(pooled: Pooled) -> bool:
     return len(pooled.values) > 0 and bool(np.isfinite(pooled.values).all())
 
 
-def _difference(pooled: Pooled, card: Card, resampling: Resampling) -> dict[str, Any] | None:
+def _difference(pooled: Pooled, card: Scorecard, resampling: Resampling) -> dict[str, Any] | None:
     """Paired difference to the train-mean bound, in units of the metric, on all conditions.
 
     Of a metric whose best value lies in the middle it is the difference of the distances to it; what
     describes the truth has none.
     """
-    reference = pooled.negative.get("train-mean")
+    reference = next((column for name, column in pooled.negative.items() if ROLES[name].reference), None)
     if reference is None or not _complete(pooled) or not np.isfinite(reference).all():
         return None
     if card.better == "neither":

@@ -22,17 +22,16 @@ from lanner.aggregate.significance import (
     planned,
     sign_flip,
 )
-from lanner.metrics import METRICS
+from lanner.cards import CARDS, ROLES
 
 Array = np.ndarray[Any, Any]
 
-REFERENCE = "train-mean"
 MIN_DATASETS = 6
 
 
 def parts_of(metric: str) -> tuple[str, ...]:
     """The metrics whose values a metric's comparisons rest on: the components of a composite, else itself."""
-    return getattr(METRICS[metric].card, "worst_of", ()) or (metric,)
+    return CARDS[metric].worst_of or (metric,)
 
 
 def pooled_by_metric(runs: Sequence[Scored], metrics: Collection[str]) -> dict[str, Pooled]:
@@ -110,10 +109,10 @@ def _one(
     some = methods[names[0]]
     if any(methods[name].conditions != some.conditions for name in names):
         raise ValueError(f"methods of {some.metric} were scored on different conditions")
-    card = METRICS[some.metric].card
+    card = CARDS[some.metric]
     resampling = resampling_of(some.perturbations, some.contexts, seed_text)
     merits = {name: card.merit(methods[name].values) for name in names}
-    plan = planned(resampling, len(some.values))
+    plan = planned(resampling, len(some.values), card.unit)
     testable = isinstance(plan, Plan)
 
     def paired(first: Array, second: Array) -> _Paired:
@@ -124,7 +123,7 @@ def _one(
             "p": p_value(gain, resampling, seed_text) if testable else None,
         }
 
-    reference = some.negative.get(REFERENCE)
+    reference = next((column for name, column in some.negative.items() if ROLES[name].reference), None)
     against = {}
     if reference is not None and np.isfinite(reference).all():
         against = {name: paired(merits[name], card.merit(reference)) for name in names}

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lanner.bounds import BOUNDS
-from lanner.metrics import METRICS
+from lanner.cards import CARDS, ROLES
 
 Array = np.ndarray[Any, Any]
 
@@ -65,8 +64,11 @@ class Pooled:
     @property
     def anchor(self) -> Array:
         """The positive bound that skill is measured by, NaN where it does not exist."""
-        name = next((name for name in self.positive if BOUNDS[name].anchors), None)
-        return self.positive[name] if name else np.full(len(self.values), np.nan)
+        level = CARDS[self.metric].level
+        for name, column in self.positive.items():
+            if ROLES[name].anchors_for(level):
+                return column
+        return np.full(len(self.values), np.nan)
 
     def subset(self, chosen: Array) -> Pooled:
         """The same for some of the conditions, bool ``(n,)``; counts of states are not divided."""
@@ -131,12 +133,13 @@ def _run_table(run: Scored) -> pd.DataFrame:
     table["bds"] = np.nan
     for name, frame in bounds.items():
         table[name] = frame["value"].astype(np.float64)
-        if BOUNDS[name].kind == "negative":  # one that does not exist here stands nowhere, not at chance
+        if ROLES[name].kind == "negative":  # one that does not exist here stands nowhere, not at chance
             exists = frame["status"] != "not_applicable"
             table[name] = table[name].fillna(table["chance"].where(exists))
-        elif BOUNDS[name].anchors:
-            table["bds"] = frame["bds"].astype(np.float64)
-    table["filled"] = _filled(table, [name for name in bounds if BOUNDS[name].kind == "negative"])
+        elif ROLES[name].anchors:
+            own = [ROLES[name].anchors_for(CARDS[metric].level) for metric in table.index.get_level_values(0)]
+            table["bds"] = table["bds"].where(~np.array(own), frame["bds"].astype(np.float64))
+    table["filled"] = _filled(table, [name for name in bounds if ROLES[name].kind == "negative"])
     # Whether the truth allows a condition is the bounds' to say: a failed run knows nothing of it.
     barred = [frame["status"] == "unscorable" for frame in (scores, *bounds.values())]
     return table[~np.any(barred, axis=0)]
@@ -148,7 +151,7 @@ def _filled(table: pd.DataFrame, negatives: Sequence[str]) -> pd.Series:
     metrics = table.index.get_level_values("metric").to_numpy()
     merit = np.full(candidates.shape, np.nan)
     for name in np.unique(metrics):
-        merit[metrics == name] = METRICS[name].card.merit(candidates[metrics == name])
+        merit[metrics == name] = CARDS[name].merit(candidates[metrics == name])
     merit = np.where(np.isnan(merit), np.inf, merit)
     row, worst = np.arange(len(table)), merit.argmin(axis=1)
     of_row = pd.DataFrame({"value": candidates[row, worst], "merit": merit[row, worst]}, index=table.index)
@@ -193,8 +196,8 @@ def _pooled(
         n_unanswered=in_state("unanswered"),
         sd_seeds=_sd_of_seeds(table),
         chance=means["chance"].to_numpy(),
-        negative={name: means[name].to_numpy() for name in bounds if BOUNDS[name].kind == "negative"},
-        positive={name: means[name].to_numpy() for name in bounds if BOUNDS[name].kind == "positive"},
+        negative={name: means[name].to_numpy() for name in bounds if ROLES[name].kind == "negative"},
+        positive={name: means[name].to_numpy() for name in bounds if ROLES[name].kind == "positive"},
         bds=means["bds"].to_numpy(),
         residual=residual,
         repeats=_repeats(table, test_to_train),

@@ -17,6 +17,8 @@ from lanner.records import COMBINATION, derived_seed
 Array = np.ndarray[Any, Any]
 
 DRAWS = 10_000
+GENE = "target gene"
+"""The way of resampling that most metrics have; a card may call it otherwise."""
 MIN_UNITS = 6
 """Fewer genes, or contexts, cannot be resampled."""
 MAX_T = 20
@@ -62,7 +64,7 @@ class Resampling:
         genes = _members([set(name.split(COMBINATION)) for name in self._perturbations])
         contexts = _members([{name} for name in self._contexts])
         genes = genes[:, ~genes.all(axis=0)]
-        ways = {"target gene": genes} if genes.shape[1] else {}
+        ways = {GENE: genes} if genes.shape[1] else {}
         if not ways or contexts.shape[1] >= MIN_UNITS:
             ways["context"] = contexts
         return ways

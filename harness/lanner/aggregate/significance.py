@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from lanner.aggregate.intervals import interval, refusal
-from lanner.aggregate.resampling import DRAWS, Resampling
+from lanner.aggregate.resampling import DRAWS, GENE, Resampling
 from lanner.records import derived_seed
 
 Array = np.ndarray[Any, Any]
@@ -33,8 +33,8 @@ class Plan(NamedTuple):
     n_units: float
 
 
-def planned(resampling: Resampling, n: int) -> Plan | str:
-    """The test for n conditions, or why there is none.
+def planned(resampling: Resampling, n: int, gene: str = GENE) -> Plan | str:
+    """The test for n conditions, or why there is none; ``gene`` is what the card calls its unit.
 
     Where every condition belongs to one unit, signs are flipped by unit: exactly for up to 16 units, else in
     10,000 draws. Doubles and two-way grids share units, and no flip leaves their dependence as it is: the
@@ -43,7 +43,7 @@ def planned(resampling: Resampling, n: int) -> Plan | str:
     reason = refusal(resampling, n)
     if reason:
         return reason
-    unit = resampling.unit
+    unit = resampling.unit.replace(GENE, gene)
     if resampling.label is None:
         name = "bootstrap" if resampling.bootstraps else "t"
         return Plan(name, MEAN_ZERO.format(unit=unit), unit, resampling.n_units)

@@ -14,12 +14,12 @@ from lanner.aggregate.intervals import (
 )
 from lanner.aggregate.pooling import Pooled
 from lanner.aggregate.resampling import Resampling
-from lanner.metrics import Card
+from lanner.cards import Scorecard
 
 Array = np.ndarray[Any, Any]
 
 
-def skill(pooled: Pooled, card: Card, resampling: Resampling, *, complete: bool) -> dict[str, Any]:
+def skill(pooled: Pooled, card: Scorecard, resampling: Resampling, *, complete: bool) -> dict[str, Any]:
     """``skill``, ``skill_interval``, ``skill_reason`` and ``drf``.
 
     Skill is the share of the way from the best negative bound to the positive one: a ratio of means, not
@@ -69,7 +69,7 @@ def skill(pooled: Pooled, card: Card, resampling: Resampling, *, complete: bool)
     }
 
 
-def dynamic_range(headroom: float, negative: float, card: Card) -> float | None:
+def dynamic_range(headroom: float, negative: float, card: Scorecard) -> float | None:
     """``headroom`` over what a perfect score would gain, clipped to [-1, 1] as its authors do.
 
     ``negative`` is the best negative's mean merit. An unbiased distance may fall below its best value of 0,
@@ -95,7 +95,7 @@ def informative(pooled: Pooled) -> dict[str, Any]:
     return {"informative": "informative" if answer["bds_lower"] > 0.5 else "not informative", **answer}
 
 
-def above_duplicate(pooled: Pooled, card: Card, *, telling: bool) -> dict[str, Any] | None:
+def above_duplicate(pooled: Pooled, card: Scorecard, *, telling: bool) -> dict[str, Any] | None:
     """On which share of conditions the method beats the duplicate, and whether that is suspicious.
 
     Half of the held-out cells predict the other half; who does better on most conditions has probably seen

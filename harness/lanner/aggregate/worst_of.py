@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lanner.metrics import METRICS
+from lanner.cards import CARDS
 
 _STATES = ("no positive bound", "not assessable", "not informative", "informative")
 _OF_THE_BOUNDS = ("informative", "bds", "bds_lower", "n_bds")
@@ -20,8 +20,8 @@ def with_composites(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     known = {(row["metric"], row["variant"]): row for row in rows}
     before: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for name in METRICS:
-        parts = METRICS[name].card.worst_of
+    for name in CARDS:
+        parts = CARDS[name].worst_of
         for variant in dict.fromkeys(row["variant"] for row in rows):
             if parts and all((part, variant) in known for part in parts):
                 row = _composite(name, [known[part, variant] for part in parts])
@@ -30,7 +30,7 @@ def with_composites(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _composite(name: str, parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    card = METRICS[name].card
+    card = CARDS[name]
     judged = [row for row in parts if row["skill"] is not None]
     chosen = min(judged, key=lambda row: row["skill"]) if judged else parts[0]
     least = min(parts, key=lambda row: (_STATES.index(row["informative"]), row["bds_lower"] or 0.0))
@@ -52,7 +52,7 @@ def standings(metric: str, rows: Mapping[str, Mapping[str, Any]]) -> dict[str, f
     composite are comparable where all are of one component; where they are not and a skill is missing, nobody
     is ranked.
     """
-    card = METRICS[metric].card
+    card = CARDS[metric]
     rows = {name: row for name, row in rows.items() if row["value"] is not None}
     if card.worst_of and all(row["skill"] is not None for row in rows.values()):
         return {name: float(row["skill"]) for name, row in rows.items()}

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 import numpy as np
 import scipy.sparse as sp
 
+from lanner.cards import ROLES, Role
 from lanner.records import Request, Split, derived_seed
 from lanner.registry import Registry, import_all
 from lanner.residual import draw_cells
@@ -80,13 +81,15 @@ class CellPool:
 class Bound(ABC):
     """A prediction made by the harness.
 
-    ``anchors`` marks the positive bound that skill is measured by. ``drawn`` marks a bound that is drawn anew
+    ``anchors`` marks the positive bound that skill is measured by, ``reference`` the negative one that every
+    method is compared with. ``drawn`` marks a bound that is drawn anew
     for each truth part: its mean over draws is what others have to beat, not each draw's luck.
     """
 
     id: ClassVar[str]
     kind: ClassVar[Literal["negative", "positive"]]
     anchors: ClassVar[bool] = False
+    reference: ClassVar[bool] = False
     drawn: ClassVar[bool] = False
 
     @abstractmethod
@@ -107,8 +110,9 @@ BOUNDS: Registry[Bound] = Registry("bound")
 
 
 def bound(cls: B) -> B:
-    """Register an instance of the class under its ``id``."""
+    """Register an instance of the class under its ``id``, and its role."""
     BOUNDS.add(cls.id, cls())
+    ROLES.add(cls.id, Role(id=cls.id, kind=cls.kind, anchors=cls.anchors, reference=cls.reference))
     return cls
 
 

@@ -10,6 +10,7 @@ class TrainMean(ProfileBound):
     """Mean of the train perturbation centroids, each with equal weight, of the context or else of all."""
 
     id = "train-mean"
+    reference = True
 
     def profile(self, truth: SealedTruth, i: int) -> Array:
         """Perturbation-equal train mean ``(n_genes,)``."""

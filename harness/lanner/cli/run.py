@@ -27,6 +27,10 @@ WATCH_SECONDS = 0.5
 @click.option("--split", "-s", "split_names", multiple=True, help="A split id; the recommended ones without.")
 @click.option("--seed", "seeds", type=click.IntRange(0, 2**32 - 1), multiple=True, help="Repeatable [0].")
 @click.option("--parameter", "-p", "parameters", multiple=True, help="name=value, for a single method.")
+@click.option("--task", "task_name", default="perturbation-response", show_default=True, help="A task's id.")
+@click.option(
+    "--option", "-o", "options", multiple=True, help="name=value, an option of the task; repeatable."
+)
 @click.option(
     "--reveal", type=click.Choice(["none", "dose", "level"]), help="What requests say beyond a name [none]."
 )
@@ -45,6 +49,8 @@ def run_command(
     split_names: tuple[str, ...],
     seeds: tuple[int, ...],
     parameters: tuple[str, ...],
+    task_name: str,
+    options: tuple[str, ...],
     reveal: str | None,
     timeout_s: int | None,
     runner: str,
@@ -60,15 +66,27 @@ def run_command(
     Examples:
       lanner run --method additive --dataset simulated --split unseen-combination
       lanner run -m ./my-method -d norman19-k562 --json
+      lanner run --task network-inference -o regime=observational -m network-correlation -d simulated
       lanner run leaderboards/quickstart.yaml
     """
     from lanner import leaderboard as boards
     from lanner import methods
     from lanner.cli.building import build_and_show
+    from lanner.cli.stage import parse_options
     from lanner.leaderboard import definition as definitions
+    from lanner.tasks import TASKS
 
     if leaderboard is not None:
-        if method_names or dataset_name or split_names or seeds or parameters or reveal or timeout_s:
+        if (
+            method_names
+            or dataset_name
+            or split_names
+            or seeds
+            or parameters
+            or options
+            or reveal
+            or timeout_s
+        ):
             raise click.UsageError(
                 "give a leaderboard file, or --method and --dataset with options, not both"
             )
@@ -85,12 +103,13 @@ def run_command(
         document: dict[str, Any] = {
             "name": "run",
             "title": "Run",
-            "task": "perturbation-response",
+            "task": task_name,
             "datasets": [{"id": dataset_name, **({"splits": split_names} if split_names else {})}],
             "methods": chosen,
             "seeds": list(seeds) or [0],
             "limits": {"timeout_s": timeout_s} if timeout_s else {},
             **({"reveal": reveal} if reveal else {}),
+            **({"options": parse_options(TASKS[task_name], options)} if options else {}),
         }
         definition = definitions.define(document, settings)
     return build_and_show(

@@ -12,7 +12,6 @@ import click
 from lanner import store
 from lanner.cli.output import json_option, print_json, print_table
 from lanner.cli.pair import PairOptions, device_option, pair_options, score_files
-from lanner.cli.stage import open_input
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.records import Split
@@ -20,6 +19,7 @@ from lanner.records import Split
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lanner.tasks import Task
     from lanner.truth import Truth
 
 
@@ -86,27 +86,22 @@ def score_command(
     files.refuse()
     if what is None:
         raise click.UsageError("name a run or a prediction, or give --truth, --prediction and --control")
-    from lanner.metrics import METRICS
     from lanner.pairs.device import chosen_device
-    from lanner.tasks import TASKS
 
-    chosen = metrics or TASKS["perturbation-response"].metrics
-    for name in chosen:
-        METRICS[name]
     device = chosen_device(device)
     if input_dir is not None:
         if not Path(what).is_file():
             raise ConfigurationError(f"{what} is not a file; give the prediction that answers {input_dir}")
         cells = None if residual == "none" else residual
-        frame, truth, seed = _score_file(Path(what), input_dir, settings, chosen, cells, device)
+        frame, truth, task, seed = _score_file(Path(what), input_dir, settings, metrics, cells, device)
     elif what.endswith(".h5ad"):
         raise click.UsageError("a prediction file needs --input, the staged folder it answers")
     else:
-        frame, truth, seed, cells = _score_stored(what, settings, chosen, device)
+        frame, truth, task, seed, cells = _score_stored(what, settings, metrics, device)
     if per_condition:
         _show_conditions(frame, as_json)
     else:
-        _show_aggregate(frame, truth, chosen, seed, cells, as_json)
+        _show_aggregate(frame, truth, task, metrics, seed, cells, as_json)
 
 
 def _score_file(
@@ -116,25 +111,25 @@ def _score_file(
     metrics: Sequence[str],
     residual: str | None,
     device: str,
-) -> tuple[pd.DataFrame, Truth, int]:
-    from lanner import pipeline, scores, scoring
+) -> tuple[pd.DataFrame, Truth, Task, int]:
+    from lanner import pipeline, staging
     from lanner.ingest import ingest
 
-    staged = open_input(input_dir)
-    truth = _truth(settings, staged.document["split"]["sha256"])
-    asked = [request.request_id for request in truth.requests]
-    if staged.request_ids != asked or staged.genes != list(truth.genes):
+    staged = staging.open_input(input_dir)
+    task = staged.task
+    chosen = _chosen(task, metrics)
+    truth = _truth(settings, staged.document["split"]["sha256"], task)
+    if not task.is_of(staged.document, truth):
         raise ConfigurationError(f"{input_dir} has been changed since it was staged; stage it again")
     with tempfile.TemporaryDirectory(prefix="lanner-score-") as temporary:
         result = ingest(file, rows=pipeline.expectation(staged), destination=Path(temporary) / "canonical")
-        prediction = scores.prediction_of(result, residual)
-        frame = scoring.score(truth, prediction, metrics, device=device)
-    return frame, truth, int(store.read_json(input_dir / "task.json")["seed"])
+        frame = task.score(truth, result, chosen, residual=residual, device=device)
+    return frame, truth, task, int(store.read_json(input_dir / "task.json")["seed"])
 
 
 def _score_stored(
     name: str, settings: Settings, metrics: Sequence[str], device: str
-) -> tuple[pd.DataFrame, Truth, int, str | None]:
+) -> tuple[pd.DataFrame, Truth, Task, int, str | None]:
     from lanner import scores, staging
     from lanner.tasks import TASKS
 
@@ -146,20 +141,30 @@ def _score_stored(
         )
     spec = store.read_json(path / f"attempt-{record['attempt']}" / "spec.json")
     split = Split.from_json(spec["split"])
-    truth = _truth(settings, split.sha256)
-    staged = staging.open_shared(settings.home, split, TASKS[spec["task"]])
+    task = TASKS[spec["task"]]
+    chosen = _chosen(task, metrics)
+    truth = _truth(settings, split.sha256, task)
+    staged = staging.open_shared(settings.home, split, task, spec.get("options"))
     if staged is None:
         raise ConfigurationError(f"the input of {split.id} is no longer staged; build its leaderboard again")
     folder = store.RunFolder(path=path, key=record["key"])
-    frame = scores.score_run(folder, truth, staged, metrics, device=device)
-    return frame, truth, record["seed"], record["residual"]
+    frame = scores.score_run(folder, truth, staged, chosen, device=device)
+    return frame, truth, task, record["seed"], record["residual"]
 
 
-def _truth(settings: Settings, sha256: str) -> Truth:
+def _chosen(task: Task, metrics: Sequence[str]) -> tuple[str, ...]:
+    """The metrics asked for, each one known, or the task's own."""
+    from lanner.cards import CARDS
+
+    task.load()
+    for name in metrics:
+        CARDS[name]
+    return tuple(metrics) or task.metrics
+
+
+def _truth(settings: Settings, sha256: str, task: Task) -> Truth:
     """The sealed truth of a split, rebuilt from dataset and saved split where it is absent."""
     from lanner import datasets
-    from lanner.tasks import TASKS
-    from lanner.truth import seal
 
     saved = store.read_json(settings.home / "splits" / f"{sha256}.json")
     if saved is None:
@@ -172,7 +177,7 @@ def _truth(settings: Settings, sha256: str) -> Truth:
         raise ConfigurationError(
             f"dataset {dataset.entry.id} has changed since it was staged; stage it again"
         )
-    return seal(dataset, split, TASKS["perturbation-response"].id, settings.home)
+    return task.seal(dataset, split, settings.home)
 
 
 def _show_conditions(frame: pd.DataFrame, as_json: bool) -> None:
@@ -187,13 +192,19 @@ def _show_conditions(frame: pd.DataFrame, as_json: bool) -> None:
 
 
 def _show_aggregate(
-    frame: pd.DataFrame, truth: Truth, metrics: Sequence[str], seed: int, residual: str | None, as_json: bool
+    frame: pd.DataFrame,
+    truth: Truth,
+    task: Task,
+    metrics: Sequence[str],
+    seed: int,
+    residual: str | None,
+    as_json: bool,
 ) -> None:
     from lanner import aggregate, scores
     from lanner.leaderboard.digits import rounded
     from lanner.leaderboard.table import number, skill
 
-    bounds = scores.score_bounds(truth, metrics)
+    bounds = scores.score_bounds(truth, task, _chosen(task, metrics))
     run = aggregate.Scored(
         scores=frame, bounds=bounds, split=truth.split.sha256, seed=seed, residual=residual
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +14,7 @@ from lanner.config import Settings
 from lanner.errors import ConfigurationError, PredictionError
 
 if TYPE_CHECKING:
-    from lanner.staging import Staged
+    from lanner.tasks import Task
 
 
 @click.command("stage")
@@ -24,12 +23,14 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The method's.")
 @click.option("--method", "-m", "method_name", help="Stage for this method: its parameters and limits.")
 @click.option("--parameter", "-p", "parameters", multiple=True, help="name=value of that method.")
+@click.option("--task", "task_name", default="perturbation-response", show_default=True, help="A task's id.")
+@click.option(
+    "--option", "-o", "options", multiple=True, help="name=value, an option of the task; repeatable."
+)
 @click.option(
     "--reveal",
     type=click.Choice(["none", "dose", "level"]),
-    default="none",
-    show_default=True,
-    help="What requests.csv says beyond the perturbation's name.",
+    help="What requests.csv says beyond the perturbation's name: --option reveal=... [none].",
 )
 @click.option("--resource", "resource_names", multiple=True, help="Prior knowledge to grant; repeatable.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A new folder.")
@@ -42,7 +43,9 @@ def stage_command(
     seed: int,
     method_name: str | None,
     parameters: tuple[str, ...],
-    reveal: str,
+    task_name: str,
+    options: tuple[str, ...],
+    reveal: str | None,
     resource_names: tuple[str, ...],
     out: Path,
     as_json: bool,
@@ -54,6 +57,8 @@ def stage_command(
       lanner stage simulated --split unseen-combination --out staged
       lanner stage simulated --split unseen-perturbation --reveal level --out levels
       lanner stage simulated --split unseen-perturbation --resource random --out granted
+      lanner stage simulated --task network-inference --option regime=observational \\
+        --split held-out-interventions --out staged
       LANNER_INPUT=staged LANNER_OUTPUT=out python my_method.py
       lanner validate out/prediction.h5ad --input staged
       lanner score out/prediction.h5ad --input staged
@@ -62,11 +67,11 @@ def stage_command(
     from lanner.leaderboard.campaign import save_split
     from lanner.records import Limits
     from lanner.tasks import TASKS
-    from lanner.truth import seal
 
     if parameters and not method_name:
         raise click.UsageError("--parameter needs --method")
-    task = TASKS["perturbation-response"]
+    task = TASKS[task_name]
+    given = parse_options(task, options, reveal)
     dataset = datasets.load(datasets.find_entry(settings, dataset_name), settings)
     found = splits.resolve(dataset, split_name)
     if len(found) > 1:
@@ -79,8 +84,8 @@ def stage_command(
         methods.resolve_parameters(method, methods.parse_parameters(method, parameters)) if method else {}
     )
     save_split(settings.home, split)
-    truth = seal(dataset, split, task.id, settings.home, talk.print)
-    staged = staging.stage_shared(dataset, split, task, truth, settings.home)
+    truth = task.seal(dataset, split, settings.home, talk.print)
+    staged = staging.stage_shared(dataset, split, task, truth, settings.home, given)
     staging.stage(
         staged,
         split,
@@ -89,7 +94,7 @@ def stage_command(
         seed=seed,
         parameters=chosen,
         limits=method.limits if method else Limits(),
-        reveal=reveal,
+        options=given,
         resources=resources.files(granted, staged.genes, split),
         link=False,
     )
@@ -100,12 +105,24 @@ def stage_command(
         "split_sha256": split.sha256,
         "requests": len(truth.requests),
         "genes": len(dataset.genes),
-        "n_cells": staged.document["n_cells"],
+        **({"n_cells": staged.document["n_cells"]} if "n_cells" in staged.document else {}),
+        **({"options": given} if task.id != "perturbation-response" else {}),
     }
     if as_json:
         print_json(result)
     else:
         print_fields(result)
+
+
+def parse_options(task: Task, given: Sequence[str], reveal: str | None = None) -> dict[str, Any]:
+    """``name=value`` texts as the options of ``task``, all of them, with defaults filled in."""
+    values: dict[str, Any] = {} if reveal is None else {"reveal": reveal}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"--option {text!r} is not name=value")
+        values[name] = value if name not in task.options else task.options[name].parsed(value)
+    return task.chosen(values)
 
 
 @click.command("validate")
@@ -128,6 +145,7 @@ def validate_command(settings: Settings, file: Path, input_dir: Path, as_json: b
     """
     from lanner.ingest import ingest
     from lanner.pipeline import expectation
+    from lanner.staging import open_input
 
     staged = open_input(input_dir)
     try:
@@ -146,7 +164,7 @@ def validate_command(settings: Settings, file: Path, input_dir: Path, as_json: b
         "kind": result.kind,
         "requests": len(staged.request_ids),
         "unanswered": unanswered,
-        "n_cells": result.n_cells,
+        **result.sizes,
         "genes": len(staged.genes),
     }
     if as_json:
@@ -154,31 +172,3 @@ def validate_command(settings: Settings, file: Path, input_dir: Path, as_json: b
     else:
         print_fields({**fields, "accepted": "yes", "unanswered": ", ".join(unanswered) or "none"})
     return 0
-
-
-def open_input(folder: Path) -> Staged:
-    """A staged input folder as the harness's own record of it, read back from its files."""
-    from lanner import schemas, staging
-    from lanner.h5ad.staged import read_genes
-
-    try:
-        task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-        with (folder / "requests.csv").open(encoding="utf-8", newline="") as stream:
-            request_ids = [row["request_id"] for row in csv.DictReader(stream)]
-        genes = read_genes(folder / "train.h5ad")
-    except (OSError, KeyError, ValueError) as error:
-        raise ConfigurationError(
-            f"{folder} is not an input that `lanner stage` wrote ({error}); stage it again"
-        ) from None
-    schemas.check(task, "task", str(folder / "task.json"))
-    return staging.Staged(
-        folder=folder,
-        document={
-            "dataset": task["dataset"],
-            "columns": task["columns"],
-            "n_cells": task["n_cells"],
-            "request_ids": request_ids,
-            "genes": genes,
-            "split": task["split"],
-        },
-    )

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -18,6 +18,10 @@ from lanner.datasets.fetch import Progress, disk_errors, fetch, sync
 from lanner.matrix import Matrix
 from lanner.owner import token
 from lanner.records import Condition
+from lanner.registry import unknown_name
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 
 class Dataset:
@@ -72,6 +76,43 @@ class Dataset:
         path = self.folder / "counts"
         return Matrix(path, len(self.genes)) if path.is_dir() else None
 
+    def gold(self, name: str | None = None) -> sp.csr_matrix | None:
+        """Signs of the known network ``name``, or of the entry's first one; None where none is known.
+
+        Returns
+        -------
+        csr_matrix
+            int8 ``(n_genes, n_genes)``, sorted indices: row regulator, column target; 1 activates, -1
+            represses. Where ``gold_facts`` says ``signed: false`` only presence is known and every edge is 1.
+            Self-loops are kept, edges of unmeasured genes are not; ``gold_facts`` counts both.
+
+        Raises
+        ------
+        ConfigurationError
+            There is no network of that name.
+        """
+        if not self.entry.networks and name is None:
+            return None
+        from lanner.datasets.gold import read_network  # scipy: not for opening a dataset
+
+        return read_network(self.entry, self.folder, self._network(name), self.genes)
+
+    def gold_facts(self, name: str | None = None) -> Mapping[str, Any] | None:
+        """``edges``, ``signed``, ``self_loops`` and ``unmeasured`` (edges left out) of a known network."""
+        if not self.entry.networks and name is None:
+            return None
+        from lanner.datasets.gold import MANIFEST, networks_folder
+
+        path = networks_folder(self.entry, self.folder) / MANIFEST
+        facts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))[self._network(name)]
+        return facts
+
+    def _network(self, name: str | None) -> str:
+        known = [str(network["name"]) for network in self.entry.networks]
+        if name is not None and name not in known:
+            raise unknown_name(f"network of dataset {self.entry.id}", name, known)
+        return known[0] if name is None else name
+
     @property
     def identity(self) -> Mapping[str, str]:
         """What a split records of its dataset."""
@@ -94,7 +135,7 @@ def load(entry: Entry, settings: Settings, progress: Progress | None = None) -> 
     home = settings.home / "data" / entry.id
     folder = home / entry.content[:12]
     if (folder / "dataset.json").is_file():
-        return Dataset(entry, folder)
+        return _with_networks(Dataset(entry, folder), settings, progress)
     from lanner.datasets.normalise import normalise, prepare  # h5py and anndata: not for opening a cached one
 
     sources = fetch(entry, settings, progress)
@@ -109,7 +150,18 @@ def load(entry: Entry, settings: Settings, progress: Progress | None = None) -> 
             _publish(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-    return Dataset(entry, folder)
+    return _with_networks(Dataset(entry, folder), settings, progress)
+
+
+def _with_networks(dataset: Dataset, settings: Settings, progress: Progress | None) -> Dataset:
+    """The dataset, its known networks written where that was not done yet: they may change without it."""
+    if dataset.entry.networks:
+        from lanner.datasets.gold import MANIFEST, networks_folder, write_networks
+
+        if not (networks_folder(dataset.entry, dataset.folder) / MANIFEST).is_file():
+            sources = fetch(dataset.entry, settings, progress)
+            write_networks(dataset.entry, sources, dataset.genes, dataset.folder)
+    return dataset
 
 
 def _publish(partial: Path, folder: Path) -> None:

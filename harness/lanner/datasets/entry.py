@@ -20,6 +20,9 @@ MANIFEST = "dataset.yaml"
 NORMALISATION = 1
 """Raised whenever the same entry and the same bytes normalise to something else."""
 
+NETWORKS = 1
+"""Raised whenever the same entry and the same bytes give other known networks."""
+
 
 RESERVED = frozenset({"perturbation", "condition", "context", "dose", "batch", "replicate"})
 """Columns every normalised dataset gives a meaning of its own."""
@@ -114,6 +117,34 @@ class Entry:
         return tuple(self.document.get("facts", ()))
 
     @property
+    def networks(self) -> tuple[Mapping[str, Any], ...]:
+        """Known networks: ``{"name", "file", "signed", "text"[, "columns"]}`` each."""
+        return tuple(self.document.get("networks", ()))
+
+    @property
+    def networks_content(self) -> str:
+        """SHA-256 of all that decides the known networks; empty where none is known.
+
+        It is no part of ``content``: what is scored against a network states this hash as well.
+        """
+        if not self.networks:
+            return ""
+        files = {network["file"] for network in self.networks} - {source.name for source in self.sources}
+        programs = [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in sorted(files)]
+        return sha256_json(
+            {
+                "version": NETWORKS,
+                "networks": [
+                    {key: value for key, value in network.items() if key != "text"}
+                    for network in self.networks
+                ],
+                "sources": [[source.name, source.sha256] for source in self.sources],
+                "programs": programs,
+                "parameters": self.prepare_parameters,
+            }
+        )
+
+    @property
     def is_embedded(self) -> bool:
         """Whether ``prepare.py`` generates the data, so that nothing is downloaded."""
         return bool(self.document.get("embedded", False))
@@ -184,7 +215,22 @@ def read_entry(folder: Path) -> Entry:
         raise ConfigurationError(
             f"{where}: {len(names)} sources need a prepare.py that makes them one AnnData"
         )
+    _check_networks(entry, where)
     return entry
+
+
+def _check_networks(entry: Entry, where: Path) -> None:
+    named = [network["name"] for network in entry.networks]
+    if len(set(named)) < len(named):
+        raise ConfigurationError(f"{where}: two networks have the same name; name each network once")
+    sources = {source.name for source in entry.sources}
+    for network in entry.networks:
+        file = network["file"]
+        if file not in sources and not (file.endswith(".py") and (entry.folder / file).is_file()):
+            raise ConfigurationError(
+                f"{where}: network {network['name']!r} names {file!r}, which is neither one of the sources "
+                "nor a program beside the entry; add it"
+            )
 
 
 def entries(settings: Settings) -> dict[str, Entry]:

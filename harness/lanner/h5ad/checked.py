@@ -10,22 +10,30 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import h5py
 import numpy as np
-from h5py import h5d, h5o
+from h5py import h5o
 
 from lanner.errors import PredictionError
+from lanner.h5ad.elements import Elements, as_float32, require_float
 from lanner.h5ad.names import check_names
 from lanner.h5ad.scale import ScaleCheck
-from lanner.h5ad.storage import check_storage
 from lanner.h5ad.structure import Bounds, open_checked, shown
+from lanner.matrix import Matrix
 
 Array = np.ndarray[Any, Any]
 
 BLOCK_BYTES = 32 << 20
 """Target size of one block of rows, counted as float32 values."""
+
+
+_ADVICE = {
+    "/obs/_index": "name the rows with an index without a name (adata.obs_names.name = None)",
+    "/var/_index": "name the genes with an index without a name (adata.var_names.name = None)",
+    "/X": "write the predicted expression there",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +45,8 @@ class Expectation:
     ``maximum`` bound plausible values in units of ``scale``; None leaves that side open, as on a
     log-fold-change scale.
     """
+
+    layout: ClassVar[str] = "rows-of-X"
 
     request_ids: tuple[str, ...]
     n_cells: int
@@ -62,13 +72,35 @@ class Expectation:
 
     def to_json(self) -> dict[str, Any]:
         """The form in which the child receives it."""
-        return asdict(self)
+        return {"layout": self.layout, **asdict(self)}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read ``to_json`` back."""
         names = {name: tuple(document[name]) for name in ("request_ids", "genes")}
         return cls(**{**document, **names})
+
+    @property
+    def largest_bytes(self) -> int:
+        """Bytes of X as float32, cells for every request."""
+        return 4 * len(self.request_ids) * self.n_cells * len(self.genes)
+
+    def open(self, path: os.PathLike[str] | str) -> CheckedPrediction:
+        """The file at ``path``, its structure, names and flags checked."""
+        return CheckedPrediction(path, self)
+
+    def described(self, n_rows: int, answered: Array) -> tuple[str, int, Array] | None:
+        """``profiles`` or ``cells``, how many a request, and whether all rows of each request are answers."""
+        n_requests = len(self.request_ids)
+        if n_rows not in (n_requests, n_requests * self.n_cells):
+            return None
+        flags = np.asarray(answered.reshape(n_requests, -1).all(axis=1))
+        if n_rows == n_requests:
+            return "profiles", 1, flags
+        return "cells", n_rows // max(n_requests, 1), flags
+
+    def check(self, matrix: Matrix) -> None:
+        """Nothing beyond what every canonical matrix is held to."""
 
     def row_names(self, n_rows: int) -> list[str]:
         """The obs names of a file with ``n_rows`` rows; PredictionError when no form has so many."""
@@ -103,24 +135,24 @@ class CheckedPrediction:
         n_genes = len(expectation.genes)
         most_rows = len(expectation.request_ids) * expectation.n_cells
         self._bounds = Bounds(dataset_bytes=8 * most_rows * n_genes + (64 << 20))
-        self._path, self._file = path, open_checked(path, self._bounds)
+        self._file = open_checked(path, self._bounds)
+        self._elements = Elements(path, self._file, _ADVICE)
         self._expectation = expectation
         n_rows = self._n_rows()
         self.rows = expectation.row_names(n_rows)
         self.shape = (n_rows, n_genes)
         self._scale = ScaleCheck(expectation.scale, expectation.minimum, expectation.maximum)
-        check_names(self._dataset("/obs/_index"), self.rows, "obs", self._bounds)
-        check_names(self._dataset("/var/_index"), list(expectation.genes), "var", self._bounds)
+        check_names(self._elements.dataset("/obs/_index"), self.rows, "obs", self._bounds)
+        check_names(self._elements.dataset("/var/_index"), list(expectation.genes), "var", self._bounds)
         self.answered = self._read_answered()
-        element = h5o.open(self._file, self._required("/X"))
-        self.is_sparse = not isinstance(element, h5d.DatasetID)
+        self.is_sparse = not self._elements.is_dataset("/X")
         if self.is_sparse:
             self._open_csr()
         else:
-            self._X = self._dataset("/X")
+            self._X = self._elements.dataset("/X")
             if self._X.shape != self.shape:
                 raise PredictionError("shape", f"/X has shape {self._X.shape}; expected {self.shape}")
-            _require_float(self._X.dtype, "/X")
+            require_float(self._X.dtype, "/X")
             self.n_values = n_rows * n_genes
 
     def blocks(self) -> Iterator[Array | CsrBlock]:
@@ -131,36 +163,14 @@ class CheckedPrediction:
         self._scale.finish()
 
     def _n_rows(self) -> int:
-        shape: tuple[int, ...] = self._dataset("/obs/_index").shape
+        shape: tuple[int, ...] = self._elements.dataset("/obs/_index").shape
         return shape[0] if len(shape) == 1 else 0
-
-    def _required(self, path: str) -> bytes:
-        """``path`` when every component exists; the walk has shown that none of them is a link."""
-        group = h5py.Group(h5o.open(self._file, b"/"))
-        for part in path.strip("/").split("/"):
-            names = list(group) if isinstance(group, h5py.Group) else []
-            if part not in names:
-                there = ", ".join(shown(name, 30) for name in names[:5]) or "no such thing"
-                raise PredictionError(
-                    "structure", f"{path} is missing (in its place: {there}); {_ADVICE.get(path, 'write it')}"
-                )
-            group = group[part]
-        return path.encode()
-
-    def _dataset(self, path: str) -> h5py.Dataset:
-        """The dataset at ``path``, its storage checked: what is read is read through here."""
-        element = h5o.open(self._file, self._required(path))
-        if not isinstance(element, h5d.DatasetID):
-            raise PredictionError("structure", f"{path} is a group; {_ADVICE.get(path, 'write an array')}")
-        dataset = h5py.Dataset(element)
-        check_storage(dataset, self._path)
-        return dataset
 
     def _read_answered(self) -> Array:
         obs = h5py.Group(h5o.open(self._file, b"/obs"))
         if "answered" not in obs:
             return np.ones(self.shape[0], bool)
-        dataset = self._dataset("/obs/answered")
+        dataset = self._elements.dataset("/obs/answered")
         if dataset.shape != (self.shape[0],) or dataset.dtype not in (np.bool_, np.int8, np.uint8):
             raise PredictionError(
                 "answered",
@@ -175,7 +185,7 @@ class CheckedPrediction:
     def _open_csr(self) -> None:
         n_rows, n_genes = self.shape
         self._data, self._indices, indptr = (
-            self._dataset(f"/X/{name}") for name in ("data", "indices", "indptr")
+            self._elements.dataset(f"/X/{name}") for name in ("data", "indices", "indptr")
         )
         if self._data.ndim != 1 or self._data.shape != self._indices.shape:
             raise PredictionError(
@@ -186,7 +196,7 @@ class CheckedPrediction:
             raise PredictionError("sparse", "/X is CSC (one indptr entry per gene); write CSR or dense")
         if indptr.shape != (n_rows + 1,):
             raise PredictionError("sparse", f"/X/indptr has shape {indptr.shape}; expected ({n_rows + 1},)")
-        _require_float(self._data.dtype, "/X/data")
+        require_float(self._data.dtype, "/X/data")
         for dataset, name in ((self._indices, "indices"), (indptr, "indptr")):
             if dataset.dtype.kind not in "iu":
                 raise PredictionError("dtype", f"/X/{name} is {dataset.dtype}; expected int32 or int64")
@@ -222,7 +232,7 @@ class CheckedPrediction:
             start += step
 
     def _dense_block(self, start: int, stop: int) -> Array:
-        block = _float32(self._X[start:stop])
+        block = as_float32(self._X[start:stop])
         if not np.isfinite(block).all():
             bad = ~np.isfinite(block)
             row, gene = (int(axis[0]) for axis in np.nonzero(bad))
@@ -232,7 +242,7 @@ class CheckedPrediction:
 
     def _csr_block(self, start: int, stop: int) -> CsrBlock:
         low, high = int(self._indptr[start]), int(self._indptr[stop])
-        data, columns = _float32(self._data[low:high]), self._indices[low:high]
+        data, columns = as_float32(self._data[low:high]), self._indices[low:high]
         counts = np.diff(self._indptr[start : stop + 1])
         if columns.size and (columns.min() < 0 or columns.max() >= self.shape[1]):
             raise PredictionError(
@@ -257,23 +267,6 @@ class CheckedPrediction:
                 )
         self._scale.add(data[self.answered[rows]])
         return CsrBlock(data, indices, counts)
-
-
-_ADVICE = {
-    "/obs/_index": "name the rows with an index without a name (adata.obs_names.name = None)",
-    "/var/_index": "name the genes with an index without a name (adata.var_names.name = None)",
-    "/X": "write the predicted expression there",
-}
-
-
-def _float32(values: Array) -> Array:
-    with np.errstate(over="ignore"):  # 1e300 becomes inf, which the caller refuses
-        return np.ascontiguousarray(values, dtype=np.float32)
-
-
-def _require_float(dtype: np.dtype[Any], path: str) -> None:
-    if dtype.kind != "f" or dtype.itemsize not in (4, 8):
-        raise PredictionError("dtype", f"{path} is {shown(str(dtype))}; write float32 (or float64)")
 
 
 def _non_finite(count: int, row: str, gene: str) -> PredictionError:

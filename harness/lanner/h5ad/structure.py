@@ -27,6 +27,8 @@ class Bounds:
     """What a well-behaved prediction never exceeds, in bytes and counts."""
 
     dataset_bytes: int
+    only: str = ONLY_THESE
+    size_advice: str = "write one row per requested profile or cell and one column per gene"
     chunk_bytes: int = 64 << 20
     objects: int = 2_000
     depth: int = 6
@@ -51,14 +53,14 @@ def open_checked(path: os.PathLike[str] | str, bounds: Bounds) -> h5f.FileID:
         count += group.get_num_objs()  # read from the header, before any name is listed
         if count > bounds.objects:
             raise PredictionError(
-                "structure", f"the file has more than {bounds.objects} objects; {ONLY_THESE}"
+                "structure", f"the file has more than {bounds.objects} objects; {bounds.only}"
             )
         names: list[bytes] = []
         group.links.iterate(names.append)
         for name in names:
             here = f"{parent}/{shown(name)[1:-1]}"
             if len(name) > bounds.name_bytes:
-                raise PredictionError("structure", f"{here} has a name of {len(name)} bytes; {ONLY_THESE}")
+                raise PredictionError("structure", f"{here} has a name of {len(name)} bytes; {bounds.only}")
             if group.links.get_info(name).type != h5l.TYPE_HARD:  # like lstat: does not follow
                 raise PredictionError("link", f"{here} is a soft or external link; write the data itself")
             info = h5o.get_info(group, name)
@@ -67,12 +69,12 @@ def open_checked(path: os.PathLike[str] | str, bounds: Bounds) -> h5f.FileID:
             seen.add(info.addr)
             if info.type == h5o.TYPE_GROUP:
                 if depth == bounds.depth:
-                    raise PredictionError("structure", f"{here} is nested too deeply; {ONLY_THESE}")
+                    raise PredictionError("structure", f"{here} is nested too deeply; {bounds.only}")
                 stack.append((h5g.open(group, name), here, depth + 1))
             elif info.type == h5o.TYPE_DATASET:
                 _check_dataset(h5d.open(group, name), here, bounds)
             else:
-                raise PredictionError("structure", f"{here} is neither group nor dataset; {ONLY_THESE}")
+                raise PredictionError("structure", f"{here} is neither group nor dataset; {bounds.only}")
     return file
 
 
@@ -86,7 +88,7 @@ def _check_dataset(dataset: h5d.DatasetID, here: str, bounds: Bounds) -> None:
     dtype, space = dataset.get_type(), dataset.get_space()
     kind = dtype.get_class()
     if kind not in TYPES or space.get_simple_extent_type() == h5s.NULL:
-        raise PredictionError("dtype", f"{here} is of a type a prediction never holds; {ONLY_THESE}")
+        raise PredictionError("dtype", f"{here} is of a type a prediction never holds; {bounds.only}")
     variable = kind == h5t.STRING and dtype.is_variable_str()
     itemsize = 16 if variable else dtype.get_size()  # a variable-length string is a 16-byte reference
     if itemsize > 8 and kind != h5t.STRING:
@@ -105,7 +107,7 @@ def _check_size(
         raise PredictionError(
             "too-large",
             f"{here} declares {shape}, {declared:,} bytes; more than {bounds.dataset_bytes:,} make no sense; "
-            "write one row per requested profile or cell and one column per gene",
+            f"{bounds.size_advice}",
         )
     if plist.get_layout() == h5d.CHUNKED:
         chunk = plist.get_chunk()

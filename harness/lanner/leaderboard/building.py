@@ -105,7 +105,7 @@ def _run(campaign: Campaign, engine: Engine, monitor: Monitor, *, detach: bool =
             _frame(cell, campaign.definition)
 
     for cell in cells.values():
-        _ = cell.artefact.staged  # sealed and staged once, before several processes ask for it
+        _ = cell.staged  # sealed and staged once, before several processes ask for it
     execution.complete(
         [cell.plan for cell in cells.values()],
         campaign.settings,
@@ -157,14 +157,14 @@ def _scored(cell: Cell, definition: Definition) -> Scored:
 
 def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
     residual = cell.choice.other_residual
-    cached = scores.stored_scores(cell.plan.folder, definition.metrics, residual)
+    cached = scores.stored_scores(cell.plan.folder, definition.task, definition.metrics, residual)
     if cached is not None:
         return cached
     try:
         return scores.score_run(
             cell.plan.folder,
             cell.artefact.truth,
-            cell.artefact.staged,
+            cell.staged,
             definition.metrics,
             residual=residual,
         )
@@ -178,8 +178,11 @@ def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
 
 
 def _bounds(cell: Cell, definition: Definition) -> pd.DataFrame:
-    stored = scores.stored_bounds(cell.artefact.settings.home, cell.artefact.split, definition.metrics)
-    return stored if stored is not None else scores.score_bounds(cell.artefact.truth, definition.metrics)
+    home, split, task = cell.artefact.settings.home, cell.artefact.split, definition.task
+    stored = scores.stored_bounds(home, split, task, definition.metrics)
+    return (
+        stored if stored is not None else scores.score_bounds(cell.artefact.truth, task, definition.metrics)
+    )
 
 
 def _label(cell: Cell) -> str:

@@ -15,7 +15,7 @@ from lanner.datasets import Dataset
 from lanner.leaderboard.definition import Definition, MethodChoice
 from lanner.pipeline import Plan
 from lanner.records import Split
-from lanner.truth import Truth, seal
+from lanner.truth import Truth
 
 
 class Monitor(Protocol):
@@ -70,14 +70,13 @@ class Artefact:
     @cached_property
     def truth(self) -> Truth:
         """The sealed truth."""
-        return seal(self.dataset, self.split, self.definition.task.id, self.settings.home, self.monitor.say)
+        return self.definition.task.seal(self.dataset, self.split, self.settings.home, self.monitor.say)
 
-    @cached_property
-    def staged(self) -> staging.Staged:
-        """The part of the input that all methods share."""
+    def staged(self, options: Mapping[str, Any]) -> staging.Staged:
+        """The part of the input that all methods share that are asked with the same options of the task."""
         task, home = self.definition.task, self.settings.home
-        return staging.open_shared(home, self.split, task) or staging.stage_shared(
-            self.dataset, self.split, task, self.truth, home
+        return staging.open_shared(home, self.split, task, options) or staging.stage_shared(
+            self.dataset, self.split, task, self.truth, home, options
         )
 
 
@@ -93,6 +92,11 @@ class Cell:
     seed: int
     plan: Plan
     skip: str | None
+
+    @property
+    def staged(self) -> staging.Staged:
+        """The shared part of its input, made when first asked for."""
+        return self.artefact.staged(self.choice.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,8 +180,10 @@ def save_split(home: Path, split: Split) -> None:
 def _splits(definition: Definition, dataset: Dataset) -> list[tuple[Split, bool]]:
     """The split artefacts of a dataset, sorted, and whether each is hidden, by any item that names it."""
     designs = definition.datasets[dataset.entry.id]
+    if designs is None:
+        designs = tuple(definition.task.recommended(dataset.entry.splits))
     artefacts: dict[str, tuple[Split, bool]] = {}
-    for design in designs if designs is not None else dataset.entry.splits:
+    for design in designs:
         hidden = False
         if not isinstance(design, str):
             hidden = bool(design.get("hidden", False))
@@ -214,7 +220,7 @@ def _cell(
             seed=seed,
             limits=definition.limits_of(choice.method),
             runner=runner,
-            reveal=definition.reveal,
+            options=choice.options,
             granted=definition.resources,
             trust_process=trust_process,
             hidden=artefact.hidden,
@@ -232,5 +238,4 @@ def _recorded_walls(home: Path) -> dict[str, list[float]]:
 
 
 def _disk_bytes(cell: Cell, definition: Definition) -> int:
-    rows = len(cell.artefact.split.test)
-    return 4 * rows * len(cell.artefact.dataset.genes) * (definition.task.n_cells + 1)
+    return definition.task.output_bytes(len(cell.artefact.split.test), len(cell.artefact.dataset.genes))

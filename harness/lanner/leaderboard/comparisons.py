@@ -10,11 +10,11 @@ import pandas as pd
 
 from lanner.aggregate import bootstrap_seed, standings
 from lanner.aggregate.comparing import across_datasets, compare, parts_of, pooled_by_metric
+from lanner.cards import CARDS
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.digits import rounded
 from lanner.leaderboard.outcomes import Scored, to_pool
 from lanner.leaderboard.verdict import BESIDE
-from lanner.metrics import METRICS
 from lanner.records import sha256_json
 
 
@@ -81,7 +81,7 @@ def _methods(
 def _differs(cells: Sequence[Scored], metrics: Sequence[str]) -> bool:
     """Whether a row has numbers of its own: one that differs in the residual model alone has them only where
     cells are drawn, and would otherwise count twice in ranks and corrections."""
-    drawn = any(METRICS[name].card.requires == "cells" for name in metrics)
+    drawn = any(CARDS[name].requires == "cells" for name in metrics)
     return drawn or cells[0].cell.choice.other_residual is None
 
 

@@ -8,11 +8,11 @@ from itertools import product
 from typing import Any
 
 from lanner import methods
+from lanner.cards import CARDS
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.leaderboard.inheritance import find, inherited
 from lanner.records import Limits
-from lanner.registry import unknown_name
 from lanner.resources import Resource
 from lanner.resources import find as find_resource
 from lanner.tasks import TASKS, Task
@@ -23,12 +23,15 @@ class MethodChoice:
     """A method with its parameters; ``label`` tells the same method's choices apart.
 
     ``other_residual`` is the model by which cells are drawn from its profiles, where it is not the one its
-    manifest declares: another row of the same run (metrics.md section 6).
+    manifest declares: another row of the same run (metrics.md section 6). ``options`` are those of the task;
+    the ``own_options`` among them are this choice's, not the leaderboard's, and named in the label.
     """
 
     method: methods.Method
     parameters: Mapping[str, Any]
     other_residual: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    own_options: tuple[str, ...] = ()
 
     @property
     def residual(self) -> str | None:
@@ -45,6 +48,7 @@ class MethodChoice:
         }
         if self.other_residual:
             changed["residual"] = self.other_residual
+        changed |= {name: self.options[name] for name in self.own_options}
         options = ",".join(f"{name}={value}" for name, value in changed.items())
         return f"{self.method.name}[{options}]" if options else self.method.name
 
@@ -65,7 +69,7 @@ class Definition:
     choices: tuple[MethodChoice, ...]
     seeds: tuple[int, ...]
     metrics: tuple[str, ...]
-    reveal: str = "none"
+    options: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     resources: tuple[Resource, ...] = ()
 
@@ -101,16 +105,20 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
     if everywhere:
         datasets = {name: splits or tuple(everywhere) for name, splits in datasets.items()}
     residuals = document.get("residuals")
-    choices = [choice for item in document["methods"] for choice in _choices(item, settings, residuals)]
+    reveal = {"reveal": document["reveal"]} if "reveal" in document else {}
+    given = {**document.get("options", {}), **reveal}
+    options = task.chosen(given)
+    choices = [
+        choice for item in document["methods"] for choice in _choices(item, settings, residuals, task, given)
+    ]
     labels = [choice.label for choice in choices]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice:
         raise ConfigurationError(f"method {twice} is listed twice; remove one or change its parameters")
     metrics = tuple(document.get("metrics") or task.metrics)
-    _check_metrics(metrics)
-    reveal = document.get("reveal", task.reveal[0])
-    if reveal not in task.reveal:
-        raise unknown_name(f"reveal mode of task {task.id}", reveal, task.reveal)
+    task.load()
+    for name in metrics:
+        CARDS[name]
     return Definition(
         name=document["name"],
         title=document["title"],
@@ -120,28 +128,36 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
         choices=tuple(sorted(choices, key=lambda choice: choice.label)),
         seeds=tuple(document["seeds"]),
         metrics=metrics,
-        reveal=reveal,
+        options=options,
         limits=document.get("limits", {}),
         resources=tuple(find_resource(settings, name) for name in sorted(document.get("resources", []))),
     )
 
 
 def _choices(
-    item: str | Mapping[str, Any], settings: Settings, residuals: Sequence[str] | None
+    item: str | Mapping[str, Any],
+    settings: Settings,
+    residuals: Sequence[str] | None,
+    task: Task,
+    shared: Mapping[str, Any],
 ) -> Iterator[MethodChoice]:
-    """One choice for each combination of values in lists of parameters, and each residual model."""
+    """One choice for each combination of values in lists of parameters and options, and each residual."""
     name, given = (item, {}) if isinstance(item, str) else (item["name"], item.get("parameters", {}))
     method = methods.find(settings, name)
+    own = {} if isinstance(item, str) else item.get("options", {})
+    models = residuals if residuals and method.residual else [method.residual]
+    for values, options, residual in product(_combined(given), _combined(own), models):
+        yield MethodChoice(
+            method=method,
+            parameters=methods.resolve_parameters(method, values),
+            other_residual=residual if residual != method.residual else None,
+            options=task.chosen({**shared, **options}),
+            own_options=tuple(sorted(options)),
+        )
+
+
+def _combined(given: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every combination of the values in ``given``, of which each is one value or a list of them."""
     lists = [value if isinstance(value, list) else [value] for value in given.values()]
     for values in product(*lists):
-        parameters = methods.resolve_parameters(method, dict(zip(given, values, strict=True)))
-        for residual in residuals if residuals and method.residual else [method.residual]:
-            other = residual if residual != method.residual else None
-            yield MethodChoice(method=method, parameters=parameters, other_residual=other)
-
-
-def _check_metrics(metrics: tuple[str, ...]) -> None:
-    from lanner.metrics import METRICS
-
-    for name in metrics:
-        METRICS[name]
+        yield dict(zip(given, values, strict=True))

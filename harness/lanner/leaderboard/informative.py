@@ -51,7 +51,7 @@ def _design(artefact: Artefact) -> tuple[str, str]:
 def _rows(group: Sequence[Artefact], definition: Definition) -> Iterator[dict[str, Any]]:
     runs = []
     for artefact in group:
-        bounds = scores.score_bounds(artefact.truth, definition.metrics)
+        bounds = scores.score_bounds(artefact.truth, definition.task, definition.metrics)
         bounds = bounds[bounds["variant"] == ""].reset_index(drop=True)
         frame = aggregate.unscored(bounds, "no method is run")
         runs.append(aggregate.Scored(scores=frame, bounds=bounds, split=artefact.split.sha256, seed=0))

@@ -16,12 +16,14 @@ import pandas as pd
 
 from lanner import aggregate, schemas, scores, store
 from lanner.aggregate.comparing import parts_of
+from lanner.cards import CARDS
 from lanner.leaderboard.comparisons import comparisons
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.digits import SIGNIFICANT_DIGITS, rounded
 from lanner.leaderboard.outcomes import Scored, by_design, to_pool
+from lanner.leaderboard.sanity import control_sanity
 from lanner.leaderboard.series import series
-from lanner.metrics import METRICS
+from lanner.leaderboard.verdict import TRAINING_MEAN
 from lanner.records import State, sha256_json
 from lanner.splits import pooled_as
 
@@ -46,13 +48,16 @@ def leaderboard_document(
         "description": definition.description,
         "task": definition.task.versioned,
         "seeds": list(definition.seeds),
-        **({"reveal": definition.reveal} if definition.reveal != "none" else {}),
+        **definition.task.published(definition.options),
+        **({"reference": definition.task.reference} if definition.task.reference != TRAINING_MEAN else {}),
         "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
         "datasets": _datasets(scored, bounds),
         "rows": [_row(item, definition, bounds) for item in scored],
         "summaries": [summary for _, summary in groups],
         "comparisons": comparisons(groups, bounds, definition),
     }
+    if definition.task.gates_controls:
+        document["sanity"] = control_sanity(document["summaries"])
     found = list(series(document))
     document |= {"series": found} if found else {}
     result: dict[str, Any] = rounded(document)
@@ -73,6 +78,7 @@ def execution_document(scored: Sequence[Scored]) -> dict[str, Any]:
 def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     cell = item.cell
     split = cell.artefact.split
+    own_options = {name: cell.choice.options[name] for name in cell.choice.own_options}
     stands_for = definition.seeds if cell.choice.method.deterministic else (cell.seed,)
     return {
         "dataset": cell.artefact.dataset.entry.id,
@@ -81,6 +87,7 @@ def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame
         "method": cell.choice.label,
         "identity": cell.choice.method.identity,
         "parameters": dict(cell.choice.parameters),
+        **({"options": own_options} if own_options else {}),
         "seed": cell.seed,
         "stands_for": list(stands_for),
         "key": cell.plan.folder.key,
@@ -134,7 +141,7 @@ def _cached_scores(group: Sequence[Scored]) -> Path:
     """Named by all that decides the numbers: the runs, those without a prediction marked, and the metrics."""
     first = group[0].cell
     runs = sorted((item.cell.plan.folder.key, item.succeeded) for item in group)
-    metrics = scores.metric_set(first.artefact.definition.metrics)
+    metrics = scores.metric_set(first.artefact.definition.task, first.artefact.definition.metrics)
     key = sha256_json(
         {
             "aggregation": AGGREGATION_VERSION,
@@ -150,7 +157,7 @@ def _aggregated(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> 
     task = group[0].cell.artefact.definition.task
     primary = [part for name in task.primary for part in parts_of(name)]
     return {
-        f"{row['metric']}{row['variant']}": {**row, "better": METRICS[row["metric"]].card.better}
+        f"{row['metric']}{row['variant']}": {**row, "better": CARDS[row["metric"]].better}
         for row in aggregate.aggregate(to_pool(group, bounds), primary)
     }
 
@@ -166,7 +173,7 @@ def _coverage(item: Scored) -> dict[str, Any]:
 
 
 def _metric(name: str, primary: bool) -> dict[str, Any]:
-    card = METRICS[name].card
+    card = CARDS[name]
     return {
         "id": card.id,
         "version": card.version,
@@ -174,7 +181,7 @@ def _metric(name: str, primary: bool) -> dict[str, Any]:
         "title": card.title,
         "level": card.level,
         "better": card.better,
-        "best": card.best,
+        "best": card.best if np.isfinite(card.best) else None,
         "primary": primary,
     }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from lanner.leaderboard.verdict import BESIDE, across, against, note, remarks
+from lanner.leaderboard.verdict import BESIDE, TRAINING_MEAN, across, against, note, remarks
 from lanner.records import State, canonical_json, printable
 
 AGAINST = "Against the training mean: gain [95 % interval], p after Holm; first in that share of draws"
@@ -40,6 +40,7 @@ def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
     informative on this dataset and split. ``undefined (value)``: the prediction defines the metric nowhere;
     the value is what that counts as.
     """
+    reference = document.get("reference", TRAINING_MEAN)
     primary = [metric["id"] for metric in document["metrics"] if metric["primary"]]
     titles = _titles(document)
     of_methods: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
@@ -67,13 +68,28 @@ def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
         yield PlainTable(
             dataset=dataset,
             title=titles[dataset, split, design],
-            note=note(summaries, shown, compared),
-            remarks=remarks(summaries, shown, compared),
+            note=note(summaries, shown, compared, reference),
+            remarks=(
+                *remarks(summaries, shown, compared, reference),
+                *_sanity(document, (dataset, split, design), shown),
+            ),
             against=against(summaries, shown, compared),
             columns=("method", *shown),
             rows=tuple(rows),
             summaries={summary["method"]: summary for summary in ordered},
         )
+
+
+def _sanity(document: Mapping[str, Any], where: tuple[str, str, str], shown: Sequence[str]) -> Iterator[str]:
+    """Where controls are out of order, one sentence for each metric."""
+    for item in document.get("sanity", ()):
+        if place(item) == where and item["metric"] in shown:
+            yield item["says"]
+
+
+def against_title(document: Mapping[str, Any]) -> str:
+    """The heading of the table that compares methods with the reference."""
+    return AGAINST.replace(TRAINING_MEAN, document.get("reference", TRAINING_MEAN))
 
 
 def _titles(document: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:
@@ -182,7 +198,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             "",
         ]
         if table.against:
-            parts += [f"{AGAINST}.", "", *_rows(table.columns, table.against), ""]
+            parts += [f"{against_title(document)}.", "", *_rows(table.columns, table.against), ""]
     if across(document):
         parts += ["## Across datasets", "", *(f"- {_plain(line)}" for line in across(document)), ""]
     if partial(document):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 ALPHA = 0.05
+TRAINING_MEAN = "the training mean"
+"""What methods are compared with where a task names no other bound."""
 BESIDE = {"pds_l1": "mse", "pds_l2": "mse", "pds_cosine": "mse"}
 """Metrics that never rank without another one beside them: retrieval is blind to size."""
 
@@ -14,33 +16,31 @@ Compared = Mapping[str, Mapping[str, Any]]
 """Comparisons of one table, by metric."""
 
 
-def note(summaries: Summaries, shown: Sequence[str], compared: Compared) -> str:
-    """Which methods beat the training mean, corrected, on how many informative primary metrics."""
+def note(
+    summaries: Summaries, shown: Sequence[str], compared: Compared, reference: str = TRAINING_MEAN
+) -> str:
+    """Which methods beat the reference, corrected, on how many informative primary metrics."""
+    things = _things(reference)
     scores = summaries[0]["scores"]
     informative = [name for name in shown if scores[name]["informative"] == "informative"]
     n = max((scores[name]["n"] for name in shown), default=0)
     if all(scores[name]["informative"] == "no positive bound" for name in shown):
-        return (
-            f"No measured halves, hence no positive bound ({n} conditions): values are shown, skill is not."
-        )
+        return f"No measured halves, hence no positive bound ({n} {things}): values are shown, skill is not."
     if not informative:
-        return (
-            f"No primary metric is informative here ({n} conditions): this split cannot tell methods apart."
-        )
-    of = f"of {len(informative)} informative primary metrics ({', '.join(informative)}; {n} conditions)"
+        return f"No primary metric is informative here ({n} {things}): this split cannot tell methods apart."
+    of = f"of {len(informative)} informative primary metrics ({', '.join(informative)}; {n} {things})"
     winners = _counted(informative, compared, lambda item: bool(item["better"]))
     if winners:
         return (
-            "Beyond their intervals, and after Holm's correction, these beat the training mean: "
-            f"{winners}, {of}."
+            f"Beyond their intervals, and after Holm's correction, these beat {reference}: {winners}, {of}."
         )
     nearly = _counted(informative, compared, _beyond_interval)
     if nearly:
         return (
-            f"After Holm's correction no method beats the training mean on any {of}. "
+            f"After Holm's correction no method beats {reference} on any {of}. "
             f"Beyond its uncorrected interval: {nearly}."
         )
-    return f"No method beats the training mean beyond its interval on any {of}."
+    return f"No method beats {reference} beyond its interval on any {of}."
 
 
 def _beyond_interval(item: Mapping[str, Any]) -> bool:
@@ -56,12 +56,23 @@ def _counted(informative: Sequence[str], compared: Compared, won: Callable[[Mapp
     return ", ".join(f"{method} on {count}" for method, count in ordered if count)
 
 
-def remarks(summaries: Summaries, shown: Sequence[str], compared: Compared) -> tuple[str, ...]:
+def _things(reference: str) -> str:
+    """What a value is of: conditions, or what another task's cards say."""
+    return "conditions" if reference == TRAINING_MEAN else "units"
+
+
+def remarks(
+    summaries: Summaries, shown: Sequence[str], compared: Compared, reference: str = TRAINING_MEAN
+) -> tuple[str, ...]:
     """What a reader has to know besides: tests that cannot reject, scores above the duplicate."""
-    return (*_powerless(summaries, shown, compared), *_suspicious(summaries, shown))
+    # Where tasks hold out cells of what they train on, more of them than half the truth has may well win.
+    suspicious = _suspicious(summaries, shown) if reference == TRAINING_MEAN else ()
+    return (*_powerless(summaries, shown, compared, reference), *suspicious)
 
 
-def _powerless(summaries: Summaries, shown: Sequence[str], compared: Compared) -> Iterator[str]:
+def _powerless(
+    summaries: Summaries, shown: Sequence[str], compared: Compared, reference: str
+) -> Iterator[str]:
     """Where even the clearest outcome would not survive the correction."""
     told = set()
     for name in shown:
@@ -70,14 +81,14 @@ def _powerless(summaries: Summaries, shown: Sequence[str], compared: Compared) -
             continue
         tested = [other for other in item["against_train_mean"].values() if other["p"] is not None]
         if item["test_reason"]:
-            told.add(f"No test against the training mean: {item['test_reason']}.")
+            told.add(f"No test against {reference}: {item['test_reason']}.")
         elif item["test"]["name"] == "exact sign-flip":
             units = round(item["test"]["n_units"])
             least = len(tested) * 2 / 2**units
             if least >= ALPHA:
                 told.add(
                     f"With {units} units ({item['test']['unit']}) and {len(tested)} methods no p-value can "
-                    f"fall below {least:.2g}: this dataset cannot show that a method beats the training mean."
+                    f"fall below {least:.2g}: this dataset cannot show that a method beats {reference}."
                 )
     yield from sorted(told)
 

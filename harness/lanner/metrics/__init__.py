@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
-from lanner.records import sha256_json
+from lanner.cards import CARDS, Card, components
 from lanner.registry import Registry, import_all
 
 if TYPE_CHECKING:
@@ -48,66 +47,6 @@ RESOLUTION = 64 * 2.0**-23
 
 A float32 file costs half a unit; a float32 mean over some thousand cells, as methods compute it, costs tens.
 """
-
-
-@dataclass(frozen=True, kw_only=True)
-class Card:
-    """Everything that has to be stated for two numbers of one name to be comparable (metrics.md section 3).
-
-    ``requires`` is what a prediction must give, ``requires_truth`` what the dataset must have. ``chance`` is
-    a number, None (no chance value exists) or the name of a per-condition quantity the function returns.
-    ``better`` is higher, lower, nearest (to ``best``) or neither (information about the truth).
-    ``worst_of`` names the metrics a composite is made of: its row in an aggregate is that of the one with the
-    worse skill, and it has no value of its own in a condition. ``min_cells`` counts cells of a truth part;
-    ``min_conditions`` are needed for a place among primary metrics. ``labels`` names the rule of ``LABELS``
-    that decides which genes are positives.
-    """
-
-    id: str
-    version: int
-    title: str
-    summary: str
-    level: str
-    space: str
-    reference: str
-    distance: str
-    estimator: str
-    weights: str
-    candidates: str
-    ties: str
-    undefined: str
-    better: str
-    best: float
-    chance: float | str | None
-    invariances: tuple[str, ...]
-    requires: str
-    requires_truth: str
-    labels: str | None
-    min_cells: int
-    min_conditions: int
-    min_positives: int
-    tolerance: float
-    citation: str
-    worst_of: tuple[str, ...]
-
-    @cached_property
-    def sha256(self) -> str:
-        """Hash of the whole card; score rows carry it beside ``id@version``."""
-        return sha256_json(asdict(self))
-
-    @property
-    def sign(self) -> int:
-        """+1 where larger values are better, -1 where smaller ones (or distances to ``best``) are."""
-        return 1 if self.better == "higher" else -1
-
-    def merit(self, values: Any) -> Any:
-        """Values turned so that larger is better; a ratio such as a slope loses by its distance to ``best``.
-
-        Information, which is neither better nor worse, is worth the same whatever its value.
-        """
-        if self.better == "nearest":
-            return -abs(values - self.best)
-        return 0 * values if self.better == "neither" else self.sign * values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,18 +188,11 @@ def metric(
 
     def register(function: Callable[[Comparison], Values]) -> Metric:
         summary = (function.__doc__ or "").partition("\n")[0]
-        return METRICS.add(id, Metric(card=Card(summary=summary, **fields), function=function))
+        found = Metric(card=Card(summary=summary, **fields), function=function)
+        CARDS.add(id, found.card)
+        return METRICS.add(id, found)
 
     return register
-
-
-def components(names: Sequence[str]) -> tuple[str, ...]:
-    """The metrics that are computed for ``names``: composites replaced by what they are made of, none twice.
-
-    Raises ConfigurationError for an id nobody registered.
-    """
-    parts = (METRICS[name].card.worst_of or (name,) for name in names)
-    return tuple(dict.fromkeys(name for group in parts for name in group))
 
 
 import_all(sys.modules[__name__])

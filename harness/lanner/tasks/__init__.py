@@ -1,60 +1,106 @@
 """Tasks: what a method sees, what it returns, and which metrics judge it.
 
-A task is one file of this package that adds a ``Task`` to ``TASKS``. It names metrics, split designs and
-bounds by string, so that none of them has to be importable to describe the task.
+A task is one file of this package that adds an instance of a subclass of ``Task`` to ``TASKS``. Everything
+that staging, intake, scoring, leaderboards and the command line do differently for one task than for another,
+they ask it; they know nothing of any task themselves. What a method returns has one of the two layouts intake
+can read: rows of X (``lanner.h5ad.checked.Expectation``) or a network in varp (``lanner.h5ad.network``).
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lanner.errors import ConfigurationError
-from lanner.registry import NAME, Registry, import_all
+from lanner.registry import NAME, Registry, import_all, unknown_name
 
-__all__ = ["REVEAL_MODES", "TASKS", "Task", "add_task"]
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
 
-REVEAL_MODES = {
-    "none": "the name of the perturbation only",
-    "dose": "also its dose",
-    "level": "also the measured level of the target genes after perturbation, as PEREGGRN gives it",
-}
-"""What requests.csv may say of a held-out condition beyond its context."""
+    from lanner.datasets import Dataset
+    from lanner.h5ad.layout import Layout
+    from lanner.ingest import IngestResult
+    from lanner.records import Split
+    from lanner.truth import Truth
+
+__all__ = ["TASKS", "Option", "Task", "add_task"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class Option:
+    """Something a leaderboard may choose of a task, for all of its rows or for some.
+
+    ``values`` are the names to choose from, the first being the default; or it is empty, and the option is a
+    number from ``minimum`` to ``maximum`` of the type of ``default``. ``help`` says what it does.
+    """
+
+    default: str | int | float
+    help: str
+    values: tuple[str, ...] = ()
+    minimum: float = 0
+    maximum: float = float("inf")
+
+    def parsed(self, text: str) -> Any:
+        """``text`` as a value of this option, as far as it can be read as one."""
+        if self.values:
+            return text
+        for kind in (int, float):
+            try:
+                return kind(text)
+            except ValueError:
+                continue
+        return text
+
+    def checked(self, what: str, value: Any) -> Any:
+        """``value`` if it can be chosen; ConfigurationError, which names it ``what``, where it cannot."""
+        if self.values:
+            if value not in self.values:
+                raise unknown_name(what.replace(" of ", " mode of ", 1), str(value), self.values)
+            return value
+        whole = isinstance(self.default, int)
+        fits = isinstance(value, int) if whole else isinstance(value, int | float)
+        if isinstance(value, bool) or not fits or not self.minimum <= value <= self.maximum:
+            kind = "a whole number" if whole else "a number"
+            raise ConfigurationError(
+                f"{what} is {value!r}; give {kind} from {self.minimum:g} to {self.maximum:g}"
+            )
+        return value if whole else float(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
     """A question asked of a method, and how the answer is judged.
 
-    ``prediction`` is what is returned for every request: ``expression``, cells or a mean profile over the
-    train genes. ``primary`` metrics rank and are fixed before any data is seen; ``metrics`` are computed by
-    default and include them. ``splits`` are the designs the task is meant for; a leaderboard may name others.
-    ``bounds`` anchor the metrics, ``n_cells`` is how many cells a method is asked for per request, and
-    ``reveal`` the modes a leaderboard may choose from, the first one being the default.
+    ``primary`` metrics rank and are fixed before any data is seen; ``metrics`` are computed by default and
+    include them. ``splits`` are the designs the task is meant for; a leaderboard may name others. ``bounds``
+    anchor the metrics; ``reference`` says in words which of them every method is compared with.
+    ``gates_controls``: whether a leaderboard says where a method or a negative bound beats the positive one.
     """
 
     id: str
     version: int
     summary: str
-    prediction: str
     primary: tuple[str, ...]
     metrics: tuple[str, ...]
     splits: tuple[str, ...]
     bounds: tuple[str, ...]
-    n_cells: int = 100
-    reveal: tuple[str, ...] = ("none",)
+    reference: str = "the training mean"
+    gates_controls: bool = True
+    options: Mapping[str, Option] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = [name for name in self.primary if name not in self.metrics]
         malformed = [name for name in (*self.metrics, *self.splits, *self.bounds) if not NAME.fullmatch(name)]
-        unknown = [mode for mode in self.reveal if mode not in REVEAL_MODES]
         problem = (
             (missing and f"primary metric {missing[0]!r} is not among its metrics; add it")
             or (malformed and f"the name {malformed[0]!r} must match {NAME.pattern}; correct it")
-            or (unknown and f"reveal mode {unknown[0]!r} is none of {', '.join(REVEAL_MODES)}; correct it")
-            or (not self.reveal and "it has no reveal mode; name at least none")
             or (not self.primary and "it has no primary metric; name one")
-            or (self.n_cells < 1 and f"n_cells is {self.n_cells}; ask for at least 1")
+            or (not self.splits and "it is meant for no split design; name one")
             or (self.version < 1 and f"version is {self.version}; versions start at 1")
         )
         if problem:
@@ -64,6 +110,107 @@ class Task:
     def versioned(self) -> str:
         """``id@version``, the form that goes into a run's key."""
         return f"{self.id}@{self.version}"
+
+    # What a leaderboard may choose
+
+    def chosen(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Every option, ``given`` ones checked; ConfigurationError for an unknown name or value."""
+        for name in given or {}:
+            if name not in self.options:
+                raise unknown_name(f"option of task {self.id}", name, self.options)
+        return {
+            name: option.checked(f"{name} of task {self.id}", (given or {}).get(name, option.default))
+            for name, option in self.options.items()
+        }
+
+    def recommended(self, designs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Split designs to use where a leaderboard names none, of those the dataset's entry recommends."""
+        return [design for design in designs if design["id"] in self.splits] or [{"id": self.splits[0]}]
+
+    def keyed(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What of its options, all given, is part of a run's key."""
+        return {"options": dict(options)}
+
+    def published(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What leaderboard.json says of the options all rows share, at its top."""
+        return {"options": dict(options)} if options else {}
+
+    # What a method sees
+
+    def seal(
+        self, dataset: Dataset, split: Split, home: Path, talk: Callable[[str], None] = lambda _: None
+    ) -> Truth:
+        """The sealed side of a split, made where it is absent: cells held out, halvings, references."""
+        from lanner.truth import seal
+
+        return seal(dataset, split, self.id, home, talk)
+
+    def train_rows(self, dataset: Dataset, split: Split, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+        """Sorted numbers of the dataset's rows that train.h5ad holds: train conditions and controls A."""
+        from lanner.truth import control_halves, train_rows
+
+        return train_rows(dataset, split, control_halves(dataset, split))
+
+    def shared_by(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What of the options decides the bytes of the input that the runs of a split share."""
+        return {"options": dict(options)}
+
+    def write_shared(
+        self, dataset: Dataset, split: Split, truth: Truth, options: Mapping[str, Any], folder: Path
+    ) -> dict[str, Any]:
+        """Write this task's files beside train.h5ad; returns what has to be known of them later, as JSON."""
+        return {}
+
+    def files(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """This task's files in /input: name there -> name in the shared folder."""
+        return {}
+
+    def document(self, shared: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """This task's fields of task.json, and those of the common ones that it changes."""
+        return {"options": dict(options)} if options else {}
+
+    def read_back(self, folder: Path, document: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``write_shared`` returned, from an input folder and its task.json; OSError, KeyError ..."""
+        return {}
+
+    def is_of(self, shared: Mapping[str, Any], truth: Truth) -> bool:
+        """Whether an input that was read back still asks what the truth can answer."""
+        return tuple(shared["genes"]) == truth.genes
+
+    # What it returns, and how that is judged
+
+    @abstractmethod
+    def expectation(self, shared: Mapping[str, Any]) -> Layout:
+        """The only prediction that is accepted. ``shared`` holds what ``write_shared`` returned, and
+        ``genes``, ``dataset`` and ``request_ids``, which are empty where the task makes no requests."""
+
+    def output_bytes(self, n_requests: int, n_genes: int) -> int:
+        """About how large one prediction gets on disk, scores not counted."""
+        return 4 * n_requests * n_genes
+
+    @abstractmethod
+    def load(self) -> None:
+        """Have the cards of the task's metrics and the roles of its bounds registered."""
+
+    @abstractmethod
+    def score(
+        self,
+        truth: Truth,
+        result: IngestResult,
+        metrics: Sequence[str],
+        *,
+        residual: str | None = None,
+        device: str = "cpu",
+    ) -> pd.DataFrame:
+        """One row per metric, variant and unit: the columns of ``lanner.scoring.score``.
+
+        ``condition`` names the unit, ``perturbation`` the gene (or label) it is resampled by.
+        """
+
+    @abstractmethod
+    def score_bounds(self, truth: Truth, metrics: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
+        """The rows of every bound, with ``bound``, ``kind`` and ``bds``: the share of truth parts in which a
+        positive bound beats every negative one."""
 
 
 TASKS: Registry[Task] = Registry("task")
