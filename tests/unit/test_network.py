@@ -12,9 +12,8 @@ from lanner.networks import Network, NetworkTruth
 from lanner.networks.effects import adjusted, atoms, mann_whitney, wasserstein
 from lanner.networks.network import lottery
 from lanner.networks.truth import theta_of
+from networks import permuted, simulate
 from scipy.stats import false_discovery_control, mannwhitneyu, wasserstein_distance
-
-from tests.networks import permuted, simulate
 
 GENES = ("C", "A", "B", "D")
 

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lanner.networks import NETWORK_METRICS, bounds
 from lanner.networks.sanity import control_sanity
-
-from tests.networks import mean_difference, observed_correlation, permuted, simulate
+from networks import mean_difference, observed_correlation, permuted, simulate
 
 GENES = tuple(f"G{(7 * g) % 30:02d}" for g in range(30))
 REGULATORS = np.arange(0, 30, 3)

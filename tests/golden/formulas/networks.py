@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import pandas as pd
 from lanner.networks import Network, NetworkTruth
 from scipy.stats import false_discovery_control, mannwhitneyu, wasserstein_distance
 from sklearn.linear_model import Ridge
-from sklearn.metrics import average_precision_score, r2_score
+from sklearn.metrics import r2_score
 from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.preprocessing import RobustScaler
 
@@ -53,19 +52,6 @@ def edges(network: Network) -> dict[tuple[int, int], float]:
     matrix = network.weights.tocoo()
     pairs = zip(matrix.row.tolist(), matrix.col.tolist(), matrix.data.tolist(), strict=True)
     return {(a, b): weight for a, b, weight in pairs if a != b}
-
-
-def expected_average_precision(scores: list[float], labels: list[int]) -> float:
-    """Mean of average precision over all orders that agree with the scores; for a handful of items."""
-    found = []
-    for order in permutations(range(len(scores))):
-        ranked = [scores[i] for i in order]
-        if ranked == sorted(scores, reverse=True):
-            strict = [0.0] * len(scores)
-            for place, i in enumerate(order):
-                strict[i] = -float(place)
-            found.append(average_precision_score(labels, strict))
-    return float(np.mean(found))
 
 
 def explained(network: Network, truth: NetworkTruth, numbers: Array) -> dict[str, float]:
