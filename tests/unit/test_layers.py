@@ -53,6 +53,7 @@ LAYERS = (
         "cleaning",
         "doctor",
         "method_check",
+        "network_resource",
     ),
     ("cli",),
 )
