@@ -135,6 +135,8 @@ def expand(
 ) -> Campaign:
     """Load the datasets, expand their splits and name every run; downloads what is not cached."""
     monitor = monitor or Silence()
+    for resource in definition.resources:
+        resource.content((), monitor.progress)  # fetched and made once, before several processes ask
     cells = []
     for name in sorted(definition.datasets):
         entry = datasets.find_entry(settings, name)
@@ -215,7 +217,7 @@ def _cell(
             limits=definition.limits_of(choice.method),
             runner=runner,
             reveal=definition.reveal,
-            granted=definition.resources,
+            granted=choice.granted,
             trust_process=trust_process,
             hidden=artefact.hidden,
         ),
