@@ -136,7 +136,7 @@ def expand(
     """Load the datasets, expand their splits and name every run; downloads what is not cached."""
     monitor = monitor or Silence()
     for resource in definition.resources:
-        resource.content((), monitor.progress)  # fetched and made once, before several processes ask
+        resource.make(monitor.progress)
     cells = []
     for name in sorted(definition.datasets):
         entry = datasets.find_entry(settings, name)

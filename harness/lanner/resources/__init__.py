@@ -56,12 +56,16 @@ class Resource:
         path = Path(self.document.get("file", {}).get("path", f"generated{ENDINGS[self.kind]}"))
         return f"{self.id}.{self.kind}{path.with_suffix('').suffix if path.suffix == '.gz' else path.suffix}"
 
+    @property
+    def citation(self) -> Mapping[str, Any] | None:
+        """Whom to cite: its own source, or that of what it is made from."""
+        return self.document.get("citation") or (self.base.citation if self.base else None)
+
     def describe(self) -> dict[str, Any]:
         """What a leaderboard says of it: identity, title, terms and source."""
         facts = {name: self.document[name] for name in ("id", "version", "title", "kind", "licence")}
-        cited = self.document.get("citation") or (self.base.document.get("citation") if self.base else None)
         made = {"of": self.base.id} if self.base else {}
-        return {**facts, "citation": cited, "sha256": self.sha256, **made}
+        return {**facts, "citation": self.citation, "sha256": self.sha256, **made}
 
     def content(self, genes: Iterable[str], progress: Progress | None = None) -> bytes:
         """The bytes granted to a run; a generated table has rows for ``genes`` only, sorted.
@@ -77,6 +81,11 @@ class Resource:
             return generated.table(genes, dimensions, int(recipe.get("seed", 0)))
         whole = self.whole(progress)
         return generated.rows_of(whole, genes) if self.kind == "features" else whole
+
+    def make(self, progress: Progress | None = None) -> None:
+        """Fetch and make now what is kept in LANNER_HOME, once, before the runs of several processes ask."""
+        if "sources" in self.document or self.base is not None:
+            self.whole(progress)
 
     def whole(self, progress: Progress | None = None) -> bytes:
         """All of it, for all genes it knows; what takes time to make is made once and kept in LANNER_HOME."""
