@@ -231,7 +231,7 @@ def _attempt(
             parameters=keyed["parameters"],
             limits=limits,
             options=options,
-            resources=_granted(spec, split, staged),
+            resources=_granted(spec, split, staged, settings),
             link=runner.kind != "process",
         )
         output_dir.mkdir(mode=0o700)
@@ -260,11 +260,13 @@ def _attempt(
         remove_folder(input_dir)
 
 
-def _granted(spec: Mapping[str, Any], split: Split, staged: staging.Staged) -> dict[str, bytes]:
+def _granted(
+    spec: Mapping[str, Any], split: Split, staged: staging.Staged, settings: Settings
+) -> dict[str, bytes]:
     """The files every method is granted, by name, as they were when the run was planned."""
     granted = []
     for name, sha256 in spec["keyed"]["resources"].items():
-        resource = resources.load(Path(spec["resources"][name]))
+        resource = resources.load(Path(spec["resources"][name]), settings)
         if resource.sha256 != sha256:
             raise ConfigurationError(f"resource {name} has changed since this run was planned; build again")
         granted.append(resource)

@@ -85,7 +85,7 @@ def test_a_user_provided_file_is_found_named_and_granted_as_it_is(tmp_path: Path
 def test_a_malformed_entry_is_refused_with_its_path(content, fields, message, tmp_path: Path) -> None:
     folder = add_resource(tmp_path, content=content, **fields)
     with pytest.raises(ConfigurationError, match=message) as raised:
-        resources.load(folder)
+        resources.load(folder, Settings(home=tmp_path))
     assert str(folder) in str(raised.value)
 
 

@@ -473,24 +473,26 @@ FROZEN = [
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "parameters"),
     [
-        "unseen-perturbation",
-        "unseen-combination",
-        "unseen-context",
-        "unseen-target",
-        "combination-to-single",
-        "stratified-cells",
-        "data-scaling",
+        ("unseen-perturbation", {"valid_fraction": 0.1}),
+        ("unseen-combination", {"valid_fraction": 0.1}),
+        ("unseen-context", {"valid_fraction": 0.1}),
+        ("unseen-target", {"valid_fraction": 0.1}),
+        ("combination-to-single", {"valid_fraction": 0.1}),
+        ("stratified-cells", {"valid_fraction": 0.1}),
+        ("data-scaling", {"valid_fraction": 0.1}),
+        ("time", {"column": "line", "valid_fraction": 0.1}),
+        ("custom", {"test": [f"g{n}|c0" for n in range(5_000)]}),
     ],
 )
-def test_ten_thousand_perturbations_take_less_than_five_seconds(name):
+def test_ten_thousand_perturbations_take_less_than_five_seconds(name, parameters):
     conditions = [condition(f"g{n}", f"c{c}") for n in range(10_000) for c in range(2)]
     if "combination" in name:
         conditions += [condition(f"g{n}+h{n}", "c0") for n in range(10_000)]
     random.Random(0).shuffle(conditions)
     start = time.perf_counter()
-    splits = cut(conditions, name, valid_fraction=0.1)
+    splits = cut(conditions, name, **parameters)
     assert splits[0].sha256
     assert time.perf_counter() - start < 5
 

@@ -30,13 +30,17 @@ RESERVED = frozenset({"perturbation", "condition", "context", "dose", "batch", "
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A published file: the bytes are what ``sha256`` says, wherever they come from."""
+    """A published file: the bytes are what ``sha256`` says, wherever they come from.
+
+    ``converted`` is another file with what is used of it, which a mirror may hold instead; it has no address.
+    """
 
     name: str
     urls: tuple[str, ...]
     sha256: str
     bytes: int
     licence: str
+    converted: Source | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,24 +41,55 @@ def fetch(entry: Entry, settings: Settings, progress: Progress | None = None) ->
         No address delivers the file, one delivers other bytes, or the disk is full.
     """
     folder = settings.home / "data" / entry.id / "sources"
-    return {source.name: _fetch_one(entry, source, folder, settings, progress) for source in entry.sources}
+    return fetch_sources(entry.id, entry.sources, folder, settings, progress)
+
+
+def fetch_sources(
+    label: str,
+    sources: Iterable[Source],
+    folder: Path,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> dict[str, Path]:
+    """Verified files of whatever names its sources, in ``folder``, by name; ``label`` says whose they are.
+
+    A source that has a converted form is answered by that form, under its name, where only that is at hand.
+    Raises as ``fetch`` does.
+    """
+    paths = [_fetch_one(label, source, folder, settings, progress) for source in sources]
+    return {path.name: path for path in paths}
 
 
 def _fetch_one(
-    entry: Entry, source: Source, folder: Path, settings: Settings, progress: Progress | None
+    label: str, source: Source, folder: Path, settings: Settings, progress: Progress | None
 ) -> Path:
-    target = folder / source.name
-    if target.is_file():
-        if _sha256(target) == source.sha256:
-            return target
-        warnings.warn(f"cached file {target} is damaged; it is fetched again", stacklevel=3)
-        target.unlink()
-    with disk_errors(f"{entry.id}: storing {source.name} in {folder}"):
+    forms = (source,) if source.converted is None else (source, source.converted)
+    with disk_errors(f"{label}: storing {source.name} in {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-        found = mirror.find(source, settings)
-        if found is None or not _take(source, target, lambda path: _copy(found, path)):
-            _download(entry, source, target, progress)
-    return target
+        cached = next((form for form in forms if _is_cached(form, folder)), None)
+        if cached is not None:
+            return folder / cached.name
+        for form in forms:
+            if _from_mirror(form, folder, settings):
+                return folder / form.name
+        _download(label, source, folder / source.name, progress)
+    return folder / source.name
+
+
+def _is_cached(source: Source, folder: Path) -> bool:
+    target = folder / source.name
+    if not target.is_file():
+        return False
+    if _sha256(target) == source.sha256:
+        return True
+    warnings.warn(f"cached file {target} is damaged; it is fetched again", stacklevel=5)
+    target.unlink()
+    return False
+
+
+def _from_mirror(source: Source, folder: Path, settings: Settings) -> bool:
+    found = mirror.find(source, settings)
+    return found is not None and _take(source, folder / source.name, lambda path: _copy(found, path))
 
 
 def _take(source: Source, target: Path, deliver: Callable[[Path], None]) -> bool:
@@ -81,7 +112,7 @@ def _take(source: Source, target: Path, deliver: Callable[[Path], None]) -> bool
         partial.unlink(missing_ok=True)
 
 
-def _download(entry: Entry, source: Source, target: Path, progress: Progress | None) -> None:
+def _download(label: str, source: Source, target: Path, progress: Progress | None) -> None:
     failures = []
     for url in source.urls:
         got: list[str] = []
@@ -99,12 +130,12 @@ def _download(entry: Entry, source: Source, target: Path, progress: Progress | N
             failures.append(f"{url}: {_reason(error)}")
             continue
         raise InfrastructureError(
-            f"{entry.id}: {url} delivered other bytes than the entry names: expected sha256 {source.sha256} "
+            f"{label}: {url} delivered other bytes than the entry names: expected sha256 {source.sha256} "
             f"({source.bytes} bytes), got {got[0]}; check the address in a browser, or put the file into a "
             "folder of LANNER_MIRROR"
         )
     raise InfrastructureError(
-        f"{entry.id}: {source.name} could not be downloaded ({'; '.join(failures)}); check the network, or "
+        f"{label}: {source.name} could not be downloaded ({'; '.join(failures)}); check the network, or "
         "put the file into a folder of LANNER_MIRROR"
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import pandas as pd
 from lanner.datasets.conventions import Columns, canonical_obs
 from lanner.datasets.entry import Entry
 from lanner.datasets.fetch import Progress, sync
+from lanner.datasets.program import run_program
 from lanner.datasets.values import CountCheck, ScaleCheck, checked
 from lanner.errors import ConfigurationError
 from lanner.h5ad.blocks import Block
@@ -25,23 +25,11 @@ REPLICATES = ("all", "half1", "half2")
 
 
 def prepare(entry: Entry, sources: Mapping[str, Path], output: Path) -> Path:
-    """Run the entry's ``prepare.py`` and return the AnnData file it wrote; without one, its only source.
-
-    The program runs in this process with the user's rights: an entry is code one trusts, like a package.
-    """
+    """Run the entry's ``prepare.py`` and return the AnnData file it wrote; without one, its only source."""
     program = entry.prepare_file
     if program is None:
         return next(iter(sources.values()))
-    spec = importlib.util.spec_from_file_location(f"lanner_prepare_{entry.id.replace('-', '_')}", program)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "prepare"):
-        raise ConfigurationError(f"{program} defines no prepare(sources, parameters, output); add it")
-    module.prepare(dict(sources), entry.prepare_parameters, output)
-    if not output.is_file():
-        raise ConfigurationError(f"{program} wrote no file at the output it was given; write an .h5ad there")
-    return output
+    return run_program(program, sources, entry.prepare_parameters, output)
 
 
 def normalise(entry: Entry, path: Path, folder: Path, progress: Progress | None = None) -> None:

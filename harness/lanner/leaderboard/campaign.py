@@ -139,6 +139,8 @@ def expand(
 ) -> Campaign:
     """Load the datasets, expand their splits and name every run; downloads what is not cached."""
     monitor = monitor or Silence()
+    for resource in definition.resources:
+        resource.make(monitor.progress)
     cells = []
     for name in sorted(definition.datasets):
         entry = datasets.find_entry(settings, name)
@@ -221,7 +223,7 @@ def _cell(
             limits=definition.limits_of(choice.method),
             runner=runner,
             options=choice.options,
-            granted=definition.resources,
+            granted=choice.granted,
             trust_process=trust_process,
             hidden=artefact.hidden,
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
@@ -25,6 +25,8 @@ class MethodChoice:
     ``other_residual`` is the model by which cells are drawn from its profiles, where it is not the one its
     manifest declares: another row of the same run (metrics.md section 6). ``options`` are those of the task;
     the ``own_options`` among them are this choice's, not the leaderboard's, and named in the label.
+    ``granted`` is what it finds in /input/resources; ``apart`` where the leaderboard compares grants, so
+    that each is a row.
     """
 
     method: methods.Method
@@ -32,6 +34,8 @@ class MethodChoice:
     other_residual: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     own_options: tuple[str, ...] = ()
+    granted: tuple[Resource, ...] = ()
+    apart: bool = False
 
     @property
     def residual(self) -> str | None:
@@ -49,6 +53,8 @@ class MethodChoice:
         if self.other_residual:
             changed["residual"] = self.other_residual
         changed |= {name: self.options[name] for name in self.own_options}
+        if self.apart:
+            changed["resources"] = "+".join(resource.id for resource in self.granted) or "none"
         options = ",".join(f"{name}={value}" for name, value in changed.items())
         return f"{self.method.name}[{options}]" if options else self.method.name
 
@@ -58,7 +64,7 @@ class Definition:
     """A leaderboard as asked for.
 
     ``choices`` are its methods with parameters; ``datasets`` maps an id to its split designs, or to None for
-    those the registry entry recommends.
+    those the registry entry recommends. ``resources`` are all that any of them is granted.
     """
 
     name: str
@@ -108,8 +114,12 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
     reveal = {"reveal": document["reveal"]} if "reveal" in document else {}
     given = {**document.get("options", {}), **reveal}
     options = task.chosen(given)
+    grants, apart = _grants(document, settings)
     choices = [
-        choice for item in document["methods"] for choice in _choices(item, settings, residuals, task, given)
+        replace(choice, granted=granted, apart=apart)
+        for item in document["methods"]
+        for choice in _choices(item, settings, residuals, task, given)
+        for granted in grants
     ]
     labels = [choice.label for choice in choices]
     twice = next((label for label in labels if labels.count(label) > 1), None)
@@ -130,8 +140,23 @@ def define(document: Mapping[str, Any], settings: Settings) -> Definition:
         metrics=metrics,
         options=options,
         limits=document.get("limits", {}),
-        resources=tuple(find_resource(settings, name) for name in sorted(document.get("resources", []))),
+        resources=_unique(resource for granted in grants for resource in granted),
     )
+
+
+def _grants(document: Mapping[str, Any], settings: Settings) -> tuple[list[tuple[Resource, ...]], bool]:
+    """What every method is granted, once or in turn, and whether in turn."""
+    if document.get("resources") and document.get("grants"):
+        raise ConfigurationError(
+            "resources grants to every method once, grants compares what is granted; give one of them"
+        )
+    apart = "grants" in document
+    lists = document["grants"] if apart else [document.get("resources", [])]
+    return [tuple(find_resource(settings, name) for name in sorted(names)) for names in lists], apart
+
+
+def _unique(resources: Iterable[Resource]) -> tuple[Resource, ...]:
+    return tuple(dict(sorted((resource.id, resource) for resource in resources)).values())
 
 
 def _choices(

@@ -16,7 +16,9 @@ import pandas as pd
 
 from lanner import aggregate, schemas, scores, store
 from lanner.aggregate.comparing import parts_of
+from lanner.aggregate.graded import step_of
 from lanner.cards import CARDS
+from lanner.leaderboard.campaign import Cell
 from lanner.leaderboard.comparisons import comparisons
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.digits import SIGNIFICANT_DIGITS, rounded
@@ -50,6 +52,7 @@ def leaderboard_document(
         "seeds": list(definition.seeds),
         **definition.task.published(definition.options),
         **({"reference": definition.task.reference} if definition.task.reference != TRAINING_MEAN else {}),
+        **({"resources": [item.describe() for item in definition.resources]} if definition.resources else {}),
         "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
         "datasets": _datasets(scored, bounds),
         "rows": [_row(item, definition, bounds) for item in scored],
@@ -97,6 +100,7 @@ def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame
         "unsealed": cell.plan.spec["keyed"]["runner"] == "process",
         "trusted_process": cell.plan.spec["keyed"]["trust_process"],
         "residual": cell.choice.residual,
+        **_question(cell),
         "training_data": list(cell.choice.method.document.get("training_data", [])),
         "coverage": _coverage(item),
         "scores": _scores([item], bounds) if item.succeeded else None,
@@ -119,11 +123,22 @@ def _summary(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dic
         "split": pooled_as(first.artefact.split),
         "design": dict(first.artefact.split.design),
         "method": first.choice.label,
+        **_question(first),
         "status": status,
         "complete": len(done) == len(group),
         "reason": "; ".join(reasons) or None,
         "runs": [item.cell.plan.folder.key for item in group],
         "scores": _scores(group, bounds) if done else None,
+    }
+
+
+def _question(cell: Cell) -> dict[str, Any]:
+    """What was asked beyond the split's name: the task's options, what was granted, a series' step."""
+    place = step_of(cell.artefact.split.id)
+    return {
+        "options": dict(cell.choice.options),
+        "resources": [resource.id for resource in cell.choice.granted],
+        "series": None if place is None else {"name": place[0], "step": place[1]},
     }
 
 

@@ -164,7 +164,18 @@ PERTURBATION_RESPONSE = add_task(
         primary=PRIMARY,
         # The references and spaces that decide how a primary number is to be read.
         metrics=(*PRIMARY, "pearson_delta/train-mean", "energy/pca50", "energy/gene", "pca_residual_norm"),
-        splits=("unseen-perturbation", "unseen-combination", "unseen-context"),
+        splits=(
+            "unseen-perturbation",
+            "unseen-target",
+            "unseen-combination",
+            "combination-to-single",
+            "unseen-context",
+            "stratified-cells",
+            "graded-similarity",
+            "data-scaling",
+            "time",
+            "custom",
+        ),
         bounds=(
             "interpolated-duplicate",
             "no-change",
