@@ -104,7 +104,8 @@ def _prepare(campaign: Campaign, missing: list[tuple[Cell, str]], monitor: Monit
     if campaign.runner == "process":
         return
     runner = RUNNERS[campaign.runner]()
-    for method in {cell.choice.method.name: cell.choice.method for cell, _ in missing}.values():
+    programs = (cell.choice.method for cell, _ in missing if not cell.choice.method.predictions)
+    for method in {method.name: method for method in programs}.values():
         monitor.say(f"image of {method.name}")
         try:
             runner.prepare(method)
