@@ -198,6 +198,7 @@ def check(
             click.echo(printable(finding.log, keep="\n"), err=True)
     if failed:
         talk.print(f"\n{len(failed)} checks failed; correct them and run lanner method check {name} again")
+        talk.print(f"to try by hand in the sandbox: lanner method shell {name}", markup=False)
     return 1 if failed else 0
 
 

@@ -13,6 +13,8 @@ from lanner.records import printable
 
 BLUE, ORANGE, GREY = "#2c6fbb", "#c8591b", "#8a8f98"
 HEIGHT = 340
+NAMED = 60
+"""Up to this many bars have their names below them; all have them under the cursor."""
 
 
 def figures(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Markup]]:
@@ -123,7 +125,13 @@ def _drawn(
 ) -> Markup:
     figure = _figure(traces)
     figure.update_yaxes(title=y, type="log" if log else "linear")
-    figure.update_xaxes(title=x, showticklabels=bool(x))
+    figure.update_xaxes(title=x)
+    names = [] if x else list(traces[0].text)
+    if names:
+        shown = len(names) <= NAMED
+        figure.update_xaxes(
+            tickvals=list(range(1, len(names) + 1)) if shown else [], ticktext=names, tickangle=-60
+        )
     if line is not None:
         figure.add_hline(y=line, line={"color": GREY, "dash": "dot"})
     return _html(name, figure)
@@ -139,6 +147,7 @@ def _figure(traces: Sequence[Any]) -> Any:
         font={"family": "system-ui, sans-serif", "size": 13},
     )
     figure.update_yaxes(automargin=True)
+    figure.update_xaxes(automargin=True)
     return figure
 
 
@@ -149,7 +158,7 @@ def _html(name: str, figure: Any) -> Markup:
             full_html=False,
             include_plotlyjs=False,
             div_id=f"figure-{name}",
-            config={"displaylogo": False, "responsive": True},
+            config={"displayModeBar": False, "responsive": True},
         )
     )
 
