@@ -12,6 +12,7 @@ from markupsafe import Markup
 from lanner.records import printable
 
 BLUE, ORANGE, GREY = "#2c6fbb", "#c8591b", "#8a8f98"
+LIMIT = {"color": ORANGE, "dash": "dash", "width": 2}
 HEIGHT = 340
 NAMED = 60
 """Up to this many bars have their names below them; all have them under the cursor."""
@@ -25,7 +26,7 @@ def figures(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Markup]]:
     yield (
         "Cells per condition",
         "Conditions from most to fewest cells; below 40 a half has too few for population metrics.",
-        _drawn("cells", _bars(names, [row["cells"] for row in conditions]), "cells", log=True, line=40),
+        _drawn("cells", _bars(names, [row["cells"] for row in conditions]), "cells", line=40),
     )
     if any(row["umi"] is not None for row in conditions):
         yield (
@@ -98,7 +99,7 @@ def _range(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Markup
         title="share of conditions where a technical duplicate beats every negative bound", range=[0, 1.03]
     )
     figure.update_yaxes(autorange="reversed")
-    figure.add_vline(x=0.5, line={"color": GREY, "dash": "dot"})
+    figure.add_vline(x=0.5, line=LIMIT)
     figure.update_layout(height=max(HEIGHT, 90 + 22 * len(known)))
     yield (
         "Dynamic range",
@@ -120,11 +121,9 @@ def _bars(names: Sequence[str], values: Sequence[float | None], colours: Any = B
     ]
 
 
-def _drawn(
-    name: str, traces: Sequence[Any], y: str, *, x: str = "", log: bool = False, line: float | None = None
-) -> Markup:
+def _drawn(name: str, traces: Sequence[Any], y: str, *, x: str = "", line: float | None = None) -> Markup:
     figure = _figure(traces)
-    figure.update_yaxes(title=y, type="log" if log else "linear")
+    figure.update_yaxes(title=y)
     figure.update_xaxes(title=x)
     names = [] if x else list(traces[0].text)
     if names:
@@ -133,7 +132,7 @@ def _drawn(
             tickvals=list(range(1, len(names) + 1)) if shown else [], ticktext=names, tickangle=-60
         )
     if line is not None:
-        figure.add_hline(y=line, line={"color": GREY, "dash": "dot"})
+        figure.add_hline(y=line, line=LIMIT)
     return _html(name, figure)
 
 
