@@ -214,7 +214,7 @@ def lanner(
         env={**os.environ, "LANNER_HOME": str(home), "LANNER_MIRROR": "", **environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
 

@@ -29,7 +29,8 @@ class Method:
     """A method that can be run, checked against schemas/method.schema.json.
 
     ``identity`` says which program it is: ``folder:<sha256>`` for a folder that is built,
-    ``image:<repository@sha256:...>`` for a pulled image, ``image:<sha256:...>`` for a local one.
+    ``image:<repository@sha256:...>`` for a pulled image, ``image:<sha256:...>`` for a local one,
+    ``predictions:<sha256>`` of the names and hashes of files that stand for a program.
     """
 
     name: str
@@ -60,12 +61,18 @@ class Method:
     @property
     def command(self) -> tuple[str, ...]:
         """Program and arguments, to be run in LANNER_METHOD_DIR without a shell."""
-        return tuple(self.document["command"])
+        return tuple(self.document.get("command", ()))
 
     @property
     def image(self) -> str | None:
         """The pinned image to use as it is; None when the folder is built."""
         return self.document.get("image")
+
+    @property
+    def predictions(self) -> Mapping[str, str]:
+        """Files that stand for a program, ``<dataset>/<split>.h5ad`` -> sha256; empty for programs."""
+        predictions: Mapping[str, str] = self.document.get("predictions", {})
+        return predictions
 
     @property
     def build_args(self) -> dict[str, str]:
@@ -139,6 +146,8 @@ def load(folder: Path) -> Method:
         raise ConfigurationError(f"{path}: name {name!r} must equal its folder's name {folder.name!r}")
     if "image" in document:
         identity = f"image:{document['image']}"
+    elif "predictions" in document:
+        identity = f"predictions:{sha256_json(document['predictions'])}"
     elif (folder / "Dockerfile").is_file():
         identity = f"folder:{folder_sha256(folder, document.get('build', {}).get('args', {}))}"
     else:

@@ -81,6 +81,7 @@ def plan(
     ``trust_process`` counts where the process runner would else refuse the method: a refusal and a run
     are two results. ``hidden``: of what the method prints, nothing goes into the record.
     """
+    runner = "predictions" if method.predictions else runner
     trusted = (
         trust_process and runner == "process" and RUNNERS["process"](trust=True).prepare(method)["trusted"]
     )

@@ -35,7 +35,7 @@ def test_fetch_prints_where_the_data_are(shared_settings: Settings) -> None:
 def test_check_of_a_sound_dataset_ends_with_0(shared_settings: Settings) -> None:
     result = run(shared_settings, "check", "simulated", "--json")
     assert result.exit_code == 0
-    assert all(line["passed"] for line in json.loads(result.stdout)["simulated"])
+    assert all(line["passed"] for line in json.loads(result.stdout)["simulated"]["checks"])
 
 
 def test_check_ends_with_2_when_a_fact_fails_but_not_for_a_warning(

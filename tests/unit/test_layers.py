@@ -55,8 +55,12 @@ LAYERS = (
         "catalogue",
         "cleaning",
         "doctor",
+        "method_add",
         "method_check",
         "network_resource",
+        "method_shell",
+        "submission",
+        "dataset_report",
     ),
     ("cli",),
 )
@@ -74,7 +78,8 @@ HOMES = {
     "h5py": {"h5ad"},
     "anndata": {"h5ad"},
     "yaml": {"schemas"},
-    "jinja2": {"site"},
+    "jinja2": {"site", "dataset_report"},
+    "plotly": {"dataset_report"},
     "pooch": {"datasets"},
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_bundled" not in path.parts)

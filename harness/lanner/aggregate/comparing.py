@@ -11,7 +11,7 @@ import numpy as np
 
 from lanner.aggregate.intervals import interval
 from lanner.aggregate.pooling import Pooled, Scored, pool
-from lanner.aggregate.resampling import resampling_of
+from lanner.aggregate.resampling import Resampling, resampling_of
 from lanner.aggregate.significance import (
     ALPHA,
     Plan,
@@ -49,6 +49,11 @@ def pooled_by_metric(runs: Sequence[Scored], metrics: Collection[str]) -> dict[s
         for pooled in pool(wanted)
         if pooled.status == "scored" and np.isfinite(pooled.values).all()
     }
+
+
+def reference_of(pooled: Pooled) -> Array | None:
+    """Values ``(n,)`` of the negative bound that methods are compared with, None where it has none."""
+    return next((column for name, column in pooled.negative.items() if ROLES[name].reference), None)
 
 
 def compare(parts: Sequence[Mapping[str, Pooled]], seed_text: str) -> dict[str, Any]:
@@ -116,14 +121,9 @@ def _one(
     testable = isinstance(plan, Plan)
 
     def paired(first: Array, second: Array) -> _Paired:
-        gain = difference(first, second)
-        return {
-            "gain": float(gain.mean()),
-            "interval": interval(gain, resampling).interval,
-            "p": p_value(gain, resampling, seed_text) if testable else None,
-        }
+        return _paired(difference(first, second), resampling, seed_text, testable)
 
-    reference = next((column for name, column in some.negative.items() if ROLES[name].reference), None)
+    reference = reference_of(some)
     against = {}
     if reference is not None and np.isfinite(reference).all():
         against = {name: paired(merits[name], card.merit(reference)) for name in names}
@@ -134,6 +134,14 @@ def _one(
     return plan, against, pairs, dict(zip(names, map(float, shares), strict=True))
 
 
+def _paired(gain: Array, resampling: Resampling, seed_text: str, testable: bool) -> _Paired:
+    return {
+        "gain": float(gain.mean()),
+        "interval": interval(gain, resampling).interval,
+        "p": p_value(gain, resampling, seed_text) if testable else None,
+    }
+
+
 def _worst(items: Sequence[_Paired]) -> _Paired:
     """The component that says least; where components contradict each other nothing is shown."""
     if any(item["p"] is None for item in items):
@@ -141,6 +149,49 @@ def _worst(items: Sequence[_Paired]) -> _Paired:
     if len({np.sign(item["gain"]) for item in items}) > 1:
         return {**min(items, key=lambda item: float(item["gain"])), "p": 1.0}
     return dict(max(items, key=lambda item: float(item["p"])))
+
+
+def beside(parts: Sequence[tuple[Pooled, Mapping[str, Array]]], seed_text: str) -> dict[str, Any]:
+    """One method beside others on the conditions of one metric, differences paired by condition.
+
+    Parameters
+    ----------
+    parts
+        Once for each component of the metric: the method's values, and those of the others ``(n,)`` by name,
+        on the same conditions and finite.
+    seed_text
+        The splits' hashes, which seed every draw.
+
+    Returns
+    -------
+    JSON-ready: test ({name, null, unit, n_units} or None), test_reason, and against ({name: {gain, interval,
+    p, p_holm, better}}; positive gains are the method's; Holm's family are the others; of a composite the
+    component that says least).
+    """
+    found, plans = [], []
+    for mine, others in parts:
+        resampling = resampling_of(mine.perturbations, mine.contexts, seed_text)
+        card = CARDS[mine.metric]
+        plans.append(planned(resampling, len(mine.values), card.unit))
+        testable = isinstance(plans[-1], Plan)
+        gains = {
+            name: difference(card.merit(mine.values), card.merit(values)) for name, values in others.items()
+        }
+        found.append(
+            {name: _paired(gain, resampling, seed_text, testable) for name, gain in sorted(gains.items())}
+        )
+    against = {name: _worst([part[name] for part in found]) for name in found[0]}
+    corrected = holm({name: item["p"] for name, item in against.items()})
+    for name, item in against.items():
+        p = item["p_holm"] = corrected[name]
+        above = item["interval"] is not None and item["interval"][0] > 0
+        item["better"] = above and p is not None and p < ALPHA
+    plan = plans[0]
+    return {
+        "test": plan._asdict() if isinstance(plan, Plan) else None,
+        "test_reason": None if isinstance(plan, Plan) else plan,
+        "against": against,
+    }
 
 
 def across_datasets(skills: Mapping[str, Mapping[str, float]], seed_text: str) -> dict[str, Any]:

@@ -30,6 +30,7 @@ COMMANDS = {
     "score": "score",
     "split": "split",
     "stage": "stage",
+    "submission": "submission",
     "status": "run",
     "validate": "stage",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -124,31 +125,58 @@ def fetch(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
 
 @dataset_command.command("check")
 @click.argument("names", nargs=-1, required=True, metavar="DATASET...")
+@click.option(
+    "--page", type=click.Path(dir_okay=False, path_type=Path), help="Write the report of one dataset as HTML."
+)
+@click.option(
+    "--range/--no-range",
+    "dynamic_range",
+    default=None,
+    help="Also what each metric can tell on the recommended splits: minutes [with --page].",
+)
 @json_option
 @click.pass_context
-def check(context: click.Context, names: tuple[str, ...], as_json: bool) -> None:
-    """Test datasets: their structure, and the facts known of them.
+def check(
+    context: click.Context,
+    names: tuple[str, ...],
+    page: Path | None,
+    dynamic_range: bool | None,
+    as_json: bool,
+) -> None:
+    """Test datasets: structure, known facts, knock-down, controls, batches, agreement of halves, licence.
 
-    Ends with exit code 2 when a check of level error fails; warnings do not change it.
+    Ends with exit code 2 when a check of level error fails; warnings do not change it. With --page, and with
+    --range, the technical bounds are scored too: is the dataset able to tell methods apart?
 
     \b
     Examples:
       lanner dataset check simulated
-      lanner dataset check kang18-pbmc --json
+      lanner dataset check kang18-pbmc --page kang.html
+      lanner dataset check kang18-pbmc --range --json
     """
     settings: Settings = context.obj
-    results: dict[str, list[dict[str, Any]]] = {}
+    if page is not None and len(names) > 1:
+        raise click.UsageError("--page is of a single dataset")
+    results: dict[str, Any] = {}
     from lanner import datasets
+    from lanner.dataset_report import report
 
     for entry in [datasets.find_entry(settings, name) for name in names]:
         with progress_bars() as progress:
             loaded = datasets.load(entry, settings, progress)
-        results[entry.id] = datasets.check(loaded)
+        with_range = page is not None if dynamic_range is None else dynamic_range
+        results[entry.id] = report(loaded, settings, dynamic_range=with_range, say=talk.print)
+    if page is not None:
+        from lanner.dataset_report.page import write_page
+
+        written = write_page(next(iter(results.values())), page)
     if as_json:
         print_json(results)
     else:
-        show_findings(results)
-    failed = sum(_verdict(line) == "FAILED" for findings in results.values() for line in findings)
+        show_findings({name: found["checks"] for name, found in results.items()})
+    if page is not None:
+        talk.print(f"page: {written}", markup=False)
+    failed = sum(_verdict(line) == "FAILED" for found in results.values() for line in found["checks"])
     if failed:
         talk.print(f"{failed} checks failed; the entry or its source is not what it claims to be")
         context.exit(2)

@@ -8,16 +8,18 @@ from typing import Any
 
 import click
 
+from lanner.cli.method_add import add_command, pull_command
+from lanner.cli.method_shell import shell_command
 from lanner.cli.output import json_option, print_fields, print_json, print_table, talk
 from lanner.config import Settings
-from lanner.errors import ImageBuildError
+from lanner.errors import ConfigurationError, ImageBuildError
 from lanner.methods import Method, entries, find, is_bundled
 from lanner.records import printable
 
 
 @click.group(name="method")
 def method_command() -> None:
-    """Begin a method, describe one, build its image, try it.
+    """Begin a method, add one, describe one, build or pull its image, try it.
 
     A method is a folder with a method.yaml and a Dockerfile. NAME is the folder's name where Lanner looks
     for methods (--registry, $LANNER_HOME/methods, method_containers/ here or above, bundled), or its path.
@@ -29,7 +31,12 @@ def method_command() -> None:
       lanner method build additive ./my-method
       lanner method new my-method --language python
       lanner method check ./my-method
+      lanner method add registry.example.org/lab/my-model:1.2
     """
+
+
+for command in (add_command, pull_command, shell_command):
+    method_command.add_command(command)
 
 
 @method_command.command("list")
@@ -168,6 +175,10 @@ def check(
     from lanner.cli.building import choose_runner
 
     method = find(settings, name)
+    if method.predictions:
+        raise ConfigurationError(
+            f"{name} is predictions, which are checked when they are run: there is no program to try"
+        )
     chosen = choose_runner(runner, settings)
     if chosen == "docker":
         prepare(method)
@@ -187,6 +198,7 @@ def check(
             click.echo(printable(finding.log, keep="\n"), err=True)
     if failed:
         talk.print(f"\n{len(failed)} checks failed; correct them and run lanner method check {name} again")
+        talk.print(f"to try by hand in the sandbox: lanner method shell {name}", markup=False)
     return 1 if failed else 0
 
 
@@ -194,6 +206,8 @@ def prepare(method: Method) -> Mapping[str, Any]:
     """Build or pull a method's image; the end of a failed build's output goes to stderr."""
     from lanner.runners import RUNNERS
 
+    if method.predictions:
+        raise ConfigurationError(f"{method.name} is a folder of predictions: it has no image")
     talk.print(f"preparing {method.tag}")
     try:
         return RUNNERS["docker"]().prepare(method)
@@ -220,6 +234,7 @@ def describe(method: Method) -> dict[str, Any]:
         "references": list(method.document.get("references", [])),
         "folder": str(method.folder) if method.folder else None,
         "image": method.image,
+        "predictions": dict(method.predictions),
         "identity": method.identity,
         "tag": method.tag,
         "bundled": is_bundled(method),

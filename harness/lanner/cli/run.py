@@ -39,6 +39,13 @@ WATCH_SECONDS = 0.5
 @click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
 @engine_options
+@click.option("--compare", is_flag=True, help="Beside the baselines: paired differences, worst conditions.")
+@click.option("--baseline", "baselines", multiple=True, help="A method to compare with; repeatable.")
+@click.option(
+    "--submit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write what the method reached to this file, to send to a maintainer.",
+)
 @json_option
 @click.pass_obj
 def run_command(
@@ -58,15 +65,23 @@ def run_command(
     jobs: int | None,
     engine: str,
     engine_config: Path | None,
+    compare: bool,
+    baselines: tuple[str, ...],
+    submit: Path | None,
     as_json: bool,
 ) -> int:
     """Run methods on a dataset, or all runs of a leaderboard file, and score them.
+
+    --compare runs the baselines too (additive, context-mean-delta and linear-embedding, or those of
+    --baseline) and shows each method's gains on them, paired by condition. Whatever was run before is cached.
+    --submit writes one file that `lanner submission verify` runs again.
 
     \b
     Examples:
       lanner run --method additive --dataset simulated --split unseen-combination
       lanner run -m ./my-method -d norman19-k562 --json
       lanner run --task network-inference -o regime=observational -m network-correlation -d simulated
+      lanner run -m ./my-method -d simulated -s unseen-combination --compare --submit mine.json
       lanner run leaderboards/quickstart.yaml
     """
     from lanner import leaderboard as boards
@@ -90,6 +105,8 @@ def run_command(
             raise click.UsageError(
                 "give a leaderboard file, or --method and --dataset with options, not both"
             )
+        if compare or submit or baselines:
+            raise click.UsageError("--compare, --baseline and --submit go with --method and --dataset")
         definition = boards.load(leaderboard, settings)
     elif not method_names or not dataset_name:
         raise click.UsageError("give a leaderboard file, or --method and --dataset; see lanner run --help")
@@ -111,6 +128,19 @@ def run_command(
             **({"reveal": reveal} if reveal else {}),
             **({"options": parse_options(TASKS[task_name], options)} if options else {}),
         }
+        if compare or submit:
+            return _beside(
+                document,
+                settings,
+                baselines if compare else None,
+                submit,
+                runner=runner,
+                trust_process=trust_process,
+                jobs=jobs,
+                as_json=as_json,
+            )
+        if baselines:
+            raise click.UsageError("--baseline goes with --compare")
         definition = definitions.define(document, settings)
     return build_and_show(
         definition,
@@ -123,6 +153,21 @@ def run_command(
         as_json=as_json,
         site=None,
     )
+
+
+def _beside(
+    asked: dict[str, Any],
+    settings: Settings,
+    baselines: tuple[str, ...] | None,
+    submit: Path | None,
+    **options: Any,
+) -> int:
+    """``--compare`` and ``--submit``; without baselines nothing is compared."""
+    from lanner.cli.comparing import compare_and_show
+
+    if submit is not None and len(asked["methods"]) > 1:
+        raise click.UsageError("--submit needs a single --method")
+    return compare_and_show(asked, settings, baselines=baselines, submit=submit, **options)
 
 
 @click.command("status")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,15 @@ LOG_LINES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
-    """What a build made: leaderboard.json's document and the paths written."""
+    """What a build made: leaderboard.json's document, the paths written, and what the document is made of.
+
+    ``bounds`` maps a split's sha256 to the per-condition scores of its bounds.
+    """
 
     document: Mapping[str, Any]
     pages: tuple[Path, ...] = ()
+    scored: tuple[Scored, ...] = ()
+    bounds: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def build(
@@ -65,11 +70,12 @@ def build(
     folder = settings.home / "leaderboards" / definition.name
     store.write_json(folder / "leaderboard.json", document)
     store.write_json(folder / "execution.json", execution_document(scored))
+    results = Results(document=document, scored=tuple(scored), bounds=bounds)
     if site is None:
-        return Results(document=document)
+        return results
     from lanner.site import write_site
 
-    return Results(document=document, pages=(write_site(document, scored, site),))
+    return replace(results, pages=(write_site(document, scored, site),))
 
 
 def place(
@@ -124,7 +130,8 @@ def _prepare(campaign: Campaign, missing: list[tuple[Cell, str]], monitor: Monit
     if campaign.runner == "process":
         return
     runner = RUNNERS[campaign.runner]()
-    for method in {cell.choice.method.name: cell.choice.method for cell, _ in missing}.values():
+    programs = (cell.choice.method for cell, _ in missing if not cell.choice.method.predictions)
+    for method in {method.name: method for method in programs}.values():
         monitor.say(f"image of {method.name}")
         try:
             runner.prepare(method)

@@ -27,8 +27,10 @@ def comparisons(
 
     ``groups`` holds the cells behind each summary, and the summary, in the summaries' order. Items of kind
     ``methods`` compare the methods of one dataset, split design and primary metric; those of kind
-    ``across-datasets`` compare the skills of one primary metric over datasets.
+    ``across-datasets`` compare the skills of one primary metric over datasets. Predictions that were not
+    re-run take no part: ranks and corrections are of methods anybody can run.
     """
+    groups = [(cells, summary) for cells, summary in groups if "note" not in summary]
     primary = [name for name in definition.metrics if name in definition.task.primary]
     found = [
         item for _, place in groupby(groups, key=_place) for item in _methods(list(place), bounds, primary)

@@ -27,6 +27,7 @@ from lanner.leaderboard.sanity import control_sanity
 from lanner.leaderboard.series import series
 from lanner.leaderboard.verdict import TRAINING_MEAN
 from lanner.records import State, sha256_json
+from lanner.runners.predictions import NOT_RERUN
 from lanner.splits import pooled_as
 
 FORMAT = "lanner-leaderboard/1"
@@ -104,6 +105,7 @@ def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame
         "training_data": list(cell.choice.method.document.get("training_data", [])),
         "coverage": _coverage(item),
         "scores": _scores([item], bounds) if item.succeeded else None,
+        **_note(item),
     }
 
 
@@ -129,6 +131,7 @@ def _summary(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dic
         "reason": "; ".join(reasons) or None,
         "runs": [item.cell.plan.folder.key for item in group],
         "scores": _scores(group, bounds) if done else None,
+        **_note(group[0]),
     }
 
 
@@ -140,6 +143,11 @@ def _question(cell: Cell) -> dict[str, Any]:
         "resources": [resource.id for resource in cell.choice.granted],
         "series": None if place is None else {"name": place[0], "step": place[1]},
     }
+
+
+def _note(item: Scored) -> dict[str, str]:
+    """What is said of predictions that were made elsewhere; they are in no comparison."""
+    return {"note": NOT_RERUN} if item.cell.choice.method.predictions else {}
 
 
 def _scores(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:

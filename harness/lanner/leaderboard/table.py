@@ -53,10 +53,11 @@ def tables(document: Mapping[str, Any]) -> Iterator[PlainTable]:
             continue
         shown = [name for name in primary if name in summaries[0]["scores"]]
         compared = {item["metric"]: item for item in of_methods.get((dataset, split, design), [])}
-        ordered = sorted(summaries, key=lambda summary: (-_mean_skill(summary, shown), summary["method"]))
-        rows = [
-            (summary["method"], *(cell(summary["scores"][name]) for name in shown)) for summary in ordered
-        ]
+        ordered = sorted(
+            summaries,
+            key=lambda summary: ("note" in summary, -_mean_skill(summary, shown), summary["method"]),
+        )
+        rows = [(_named(summary), *(cell(summary["scores"][name]) for name in shown)) for summary in ordered]
         rows += [
             (
                 f"({kind} bound) {bound}",
@@ -90,6 +91,11 @@ def _sanity(document: Mapping[str, Any], where: tuple[str, str, str], shown: Seq
 def against_title(document: Mapping[str, Any]) -> str:
     """The heading of the table that compares methods with the reference."""
     return AGAINST.replace(TRAINING_MEAN, document.get("reference", TRAINING_MEAN))
+
+
+def _named(summary: Mapping[str, Any]) -> str:
+    """The method, and that its predictions were not re-run: those rows stand below the others."""
+    return f"{summary['method']} ({summary['note']})" if "note" in summary else str(summary["method"])
 
 
 def _titles(document: Mapping[str, Any]) -> dict[tuple[str, str, str], str]:

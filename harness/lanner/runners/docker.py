@@ -103,7 +103,7 @@ class DockerRunner:
     ) -> Outcome:
         """Run the method once; see ``Runner.run``. ``prepare`` must have been called on this machine."""
         user = sandbox_user()
-        _hand_over(output_dir, user)
+        hand_over(output_dir, user)
         log_dir.mkdir(parents=True, exist_ok=True)
         with platform_errors():
             image = self._client.images.get(method.image or method.tag)
@@ -111,27 +111,37 @@ class DockerRunner:
             refuse_root(method, config.get("User") or "")
             name = f"lanner-{method.name}-{uuid.uuid4().hex[:12]}"
             with gpus.lease(limits.gpus, name, reap=remove_container) as devices:
-                declared = config.get("WorkingDir") or ""
-                options = container_options(
+                options = self._sandbox(
+                    config,
                     limits,
                     command=method.command,
                     environment=environment,
                     user=user,
                     input_dir=input_dir.resolve(),
                     output_dir=output_dir.resolve(),
-                    working_dir=declared if declared not in ("", "/") else METHOD_DIR,
-                    volumes=config.get("Volumes") or {},
-                    labels={**labels, SANDBOX_LABEL: "1"},
+                    labels=labels,
                     devices=devices,
-                    runtime=self._runtime,
                 )
-                if self._is_podman:
-                    options = for_podman(options)
                 ending, run = self._contained(image, name, options, output_dir, log_dir, limits)
         for stream in ("stdout.log", "stderr.log"):
             (log_dir / stream).touch()
         provenance = self._provenance(method, image)
         return self._outcome(ending, run, log_dir, output_dir, {**provenance, "gpu_devices": list(devices)})
+
+    def _sandbox(
+        self, config: Mapping[str, Any], limits: Limits, *, labels: Mapping[str, str], **given: Any
+    ) -> dict[str, Any]:
+        """``policy.container_options`` for an image of this ``config``, as this engine needs them."""
+        declared = config.get("WorkingDir") or ""
+        options = container_options(
+            limits,
+            working_dir=declared if declared not in ("", "/") else METHOD_DIR,
+            volumes=config.get("Volumes") or {},
+            labels={**labels, SANDBOX_LABEL: "1"},
+            runtime=self._runtime,
+            **given,
+        )
+        return for_podman(options) if self._is_podman else options
 
     def _contained(
         self,
@@ -214,7 +224,7 @@ def _mb(count: int | None) -> float | None:
     return None if count is None else count / (1 << 20)
 
 
-def _hand_over(output_dir: Path, user: tuple[int, int]) -> None:
+def hand_over(output_dir: Path, user: tuple[int, int]) -> None:
     """Make the output folder the container's own and nobody else's; its parent can be crossed, not listed."""
     output_dir.mkdir(parents=True, exist_ok=True)
     output_dir.chmod(0o700)

@@ -12,17 +12,24 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import docker
 from docker.errors import APIError, ImageNotFound
 from docker.models.images import Image
 
-from lanner.errors import ErrorClass, ImageBuildError, ImageRefusedError, InfrastructureError
+from lanner.errors import (
+    ConfigurationError,
+    ErrorClass,
+    ImageBuildError,
+    ImageRefusedError,
+    InfrastructureError,
+)
 from lanner.methods import Method, folder_files
 from lanner.records import printable
-from lanner.runners.engine import explain, platform_errors
+from lanner.runners.engine import connect, explain, platform_errors
 
 TAIL_LINES, LINE_LENGTH = 20, 1000
 BUILD_TIMEOUT_S = 3600
@@ -30,6 +37,61 @@ STEP = re.compile(
     r"step \d+/\d+ ?: (.*)", re.IGNORECASE
 )  # "Step 1/2 : FROM" of Docker, "STEP 1/2: " of podman
 METHOD_LABEL = "lanner.method"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """What an image says of itself. ``pin`` names these very bytes: a repository digest where the image was
+    pulled, else its ID; ``user`` is its ``USER``, ``command`` its ENTRYPOINT and CMD."""
+
+    pin: str
+    id: str
+    user: str
+    command: tuple[str, ...]
+    labels: Mapping[str, str]
+
+
+def facts(reference: str) -> ImageFacts:
+    """Of the image ``reference``, pulled where it is not here; PULL_ERROR where it cannot be."""
+    client = connect()
+    with platform_errors():
+        image = pinned(client, reference)
+        return _facts(image, reference)
+
+
+def loaded(archive: IO[bytes], source: str) -> ImageFacts:
+    """Of the one image of an archive as ``docker save`` writes it, loaded into the engine."""
+    client = connect(timeout_s=BUILD_TIMEOUT_S)
+    try:
+        with platform_errors():
+            images = client.images.load(archive)
+    except InfrastructureError as error:
+        raise ConfigurationError(f"{source} cannot be loaded: {error}; write it with docker save") from None
+    if len(images) != 1:
+        raise ConfigurationError(f"{source} holds {len(images)} images; save the method's alone")
+    return _facts(images[0], "")
+
+
+def keep(image_id: str, tag: str) -> None:
+    """Tag a local image, so that pruning what nobody names does not take it."""
+    client = connect()
+    with platform_errors():
+        client.images.get(image_id).tag(tag)
+
+
+def _facts(image: Image, reference: str) -> ImageFacts:
+    config = image.attrs["Config"] or {}
+    name = reference.partition("@")[0]
+    repository = name.removesuffix(name.rpartition("/")[2]) + name.rpartition("/")[2].partition(":")[0]
+    digests = sorted(image.attrs.get("RepoDigests") or []) if repository not in ("", "sha256") else []
+    digests.sort(key=lambda digest: digest.partition("@")[0] != repository)
+    return ImageFacts(
+        pin=digests[0] if digests else str(image.id),
+        id=str(image.id),
+        user=config.get("User") or "",
+        command=(*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())),
+        labels=dict(config.get("Labels") or {}),
+    )
 
 
 def pinned(client: docker.DockerClient, reference: str) -> Image:

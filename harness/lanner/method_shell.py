@@ -1,0 +1,111 @@
+"""A method's sandbox by hand: staged input, empty output, the policy of a run; nothing left afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lanner import datasets, pipeline, splits, staging
+from lanner.config import Settings
+from lanner.errors import ConfigurationError, PredictionError
+from lanner.ingest import ingest
+from lanner.intake import remove_folder, take_file
+from lanner.methods import Method
+from lanner.owner import token
+from lanner.records import Split
+from lanner.runners.shell import DockerShell, Write
+from lanner.tasks import TASKS
+from lanner.truth import seal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """How a session ended; ``prediction`` is what intake says of the file in /output, None without one."""
+
+    exit_code: int
+    dataset: str
+    split: str
+    prediction: str | None
+
+
+def find_split(dataset: datasets.Dataset, name: str | None) -> Split:
+    """The split artefact called ``name``, or the first of the design; without a name, of the first design."""
+    designs = dataset.entry.splits
+    if name is None and not designs:
+        raise ConfigurationError(f"{dataset.entry.id} recommends no split; give one with --split")
+    return splits.resolve(dataset, name if name is not None else designs[0])[0]
+
+
+def open_sandbox(
+    settings: Settings,
+    method: Method,
+    *,
+    dataset_name: str,
+    split_name: str | None,
+    seed: int,
+    command: str | None,
+    write: Write,
+    talk: Callable[[str], None] = lambda _: None,
+) -> Session:
+    """Stage a split, open the sandbox on it, and see what was left in /output; then remove all of it.
+
+    Raises
+    ------
+    ConfigurationError
+        The method answers no task, or its image has no shell.
+    InfrastructureError
+        No engine answers.
+    """
+    task = next((TASKS[name] for name in method.tasks if name in TASKS), None)
+    if task is None:
+        raise ConfigurationError(f"{method.name} answers none of the tasks {', '.join(TASKS)}; correct tasks")
+    if method.predictions:
+        raise ConfigurationError(f"{method.name} is a folder of predictions: there is no sandbox to open")
+    dataset = datasets.load(datasets.find_entry(settings, dataset_name), settings)
+    split = find_split(dataset, split_name)
+    truth = seal(dataset, split, task.id, settings.home)
+    staged = staging.stage_shared(dataset, split, task, truth, settings.home)
+    runner = DockerShell()
+    runner.prepare(method)
+    with tempfile.TemporaryDirectory(prefix=f"lanner-shell.{token()}.") as temporary:
+        folder = Path(temporary)
+        staging.stage(
+            staged,
+            split,
+            task,
+            folder / "input",
+            seed=seed,
+            parameters=method.defaults,
+            limits=method.limits,
+            link=False,
+        )
+        talk(f"{dataset.entry.id} {split.id} in /input; write /output/prediction.h5ad; exit ends it")
+        output = folder / "output"
+        try:
+            code = runner.attach(
+                method,
+                input_dir=folder / "input",
+                output_dir=output,
+                environment=pipeline.contract_environment(seed, method.limits),
+                limits=method.limits,
+                command=command,
+                write=write,
+            )
+            verdict = _verdict(output, folder, staged, method.limits.output_mb)
+        finally:
+            remove_folder(output)
+    return Session(exit_code=code, dataset=dataset.entry.id, split=split.id, prediction=verdict)
+
+
+def _verdict(output: Path, folder: Path, staged: staging.Staged, output_mb: int) -> str | None:
+    """What intake says of the prediction; None where there is none."""
+    try:
+        take_file(output, "prediction.h5ad", folder / "taken.h5ad", max_bytes=output_mb << 20)
+        result = ingest(
+            folder / "taken.h5ad", rows=pipeline.expectation(staged), destination=folder / "canonical"
+        )
+    except PredictionError as error:
+        return None if error.code == "missing" else f"refused: {error}"
+    return f"accepted: {result.kind}, {len(result.answered)} requests"
