@@ -91,13 +91,14 @@ class FilePair:
     def _energy(self) -> Array:
         from lanner.pairs.distances import between
 
-        centre = self.truth.centre
+        centre, sparse = self.truth.frame
+        frame = centre, sparse & self.prediction.frame[1]
 
         def one(p: int) -> float:
             true, predicted = self.truth.cells(p), self.prediction.cells(p)
             n, m = true.shape[0], predicted.shape[0]
             x, y = (
-                side.points(cells, single=False, centre=centre)
+                side.points(cells, single=False, frame=frame)
                 for side, cells in ((self.truth, true), (self.prediction, predicted))
             )
             cross = float(between(x, y).sum() / (n * m))
