@@ -173,7 +173,8 @@ class FileSide:
         def among_controls(rows: slice) -> Array:
             some = controls.part(rows)
             later: Array = between(some, controls, gammas, first=rows.stop).sum(axis=1)
-            return between(some, some, gammas).sum(axis=1) + 2 * later
+            both: Array = between(some, some, gammas).sum(axis=1) + 2 * later
+            return both
 
         def to_controls(rows: slice) -> Array:
             cells = self.points(self.some_cells(grouped[rows]), single=True)
@@ -223,7 +224,7 @@ class FileSide:
         if self._device != "cpu":
             return mean, np.zeros(self.view.n_genes, dtype=bool)
         expressed = np.zeros(self.view.n_genes, np.int64)
-        for _, _, block in self._copy.blocks():
+        for _, block in self.view.blocks():
             expressed += np.bincount(block.indices, minlength=self.view.n_genes)
         return mean, expressed < DENSE_SHARE * len(self.groups)
 
