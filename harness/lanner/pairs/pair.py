@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from os import PathLike
@@ -24,7 +25,7 @@ from lanner.pairs.alignment import (
     shared_genes,
     targets_of,
 )
-from lanner.pairs.gene_order import Layout, for_gene_blocks
+from lanner.pairs.gene_order import WORKERS, Layout, for_gene_blocks
 from lanner.pairs.scale import check_scale, normalise
 from lanner.pairs.side import FileSide, Progress, each
 from lanner.pairs.views import View
@@ -194,10 +195,12 @@ def open_pair(
         ]
         normalise(views, normalize)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanner-pair-")))
-        sides = [
-            FileSide(view, view.n_groups - 1, folder / name, device=device, progress=progress)
-            for view, name in zip(views, ("truth", "prediction", "train"), strict=False)
-        ]
+
+        def opened(view: View, name: str) -> FileSide:
+            return FileSide(view, view.n_groups - 1, folder / name, device=device, progress=progress)
+
+        with ThreadPoolExecutor(WORKERS) as pool:  # one pass over each file, side by side
+            sides = list(pool.map(opened, views, ("truth", "prediction", "train")))
         found = check_scale([side.values for side in sides if side.view.normalisation is None], scale)
         return FilePair(
             control=control,
