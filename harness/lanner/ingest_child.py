@@ -23,7 +23,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lanner.errors import PredictionError
-from lanner.h5ad.checked import BLOCK_BYTES, CheckedPrediction, CsrBlock, Expectation
+from lanner.h5ad.checked import BLOCK_BYTES, CheckedPrediction, CsrBlock
+from lanner.h5ad.expectation import Expectation
 
 MEMORY_BYTES = (1 << 30) + 8 * BLOCK_BYTES
 """Address space of the child: 1 GiB plus a few blocks, whatever the size of the prediction."""
