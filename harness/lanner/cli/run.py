@@ -52,6 +52,9 @@ def run_command(
 ) -> int:
     """Run methods on a dataset, or all runs of a leaderboard file, and score them.
 
+    Scores are computed on the CPU, whatever the methods use: what is stored is the same to the last bit
+    wherever it was computed. `lanner score RUN --device cuda` shows a GPU's.
+
     \b
     Examples:
       lanner run --method additive --dataset simulated --split unseen-combination

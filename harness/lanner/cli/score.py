@@ -13,9 +13,9 @@ from lanner import store
 from lanner.cli.output import json_option, print_json, print_table
 from lanner.cli.pair import PairOptions, device_option, pair_options, score_files
 from lanner.cli.stage import open_input
+from lanner.cli.stored import sealed_truth, stored_run
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
-from lanner.records import Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +121,7 @@ def _score_file(
     from lanner.ingest import ingest
 
     staged = open_input(input_dir)
-    truth = _truth(settings, staged.document["split"]["sha256"])
+    truth = sealed_truth(settings, staged.document["split"]["sha256"])
     asked = [request.request_id for request in truth.requests]
     if staged.request_ids != asked or staged.genes != list(truth.genes):
         raise ConfigurationError(f"{input_dir} has been changed since it was staged; stage it again")
@@ -135,44 +135,11 @@ def _score_file(
 def _score_stored(
     name: str, settings: Settings, metrics: Sequence[str], device: str
 ) -> tuple[pd.DataFrame, Truth, int, str | None]:
-    from lanner import scores, staging
-    from lanner.tasks import TASKS
+    from lanner import scores
 
-    path, record = store.find_run(settings.home, name)
-    if record["state"] != "succeeded":
-        raise ConfigurationError(
-            f"run {record['key'][:12]} {record['state']} ({record['error_class']}: {record['message']}); "
-            "there is no prediction to score"
-        )
-    spec = store.read_json(path / f"attempt-{record['attempt']}" / "spec.json")
-    split = Split.from_json(spec["split"])
-    truth = _truth(settings, split.sha256)
-    staged = staging.open_shared(settings.home, split, TASKS[spec["task"]])
-    if staged is None:
-        raise ConfigurationError(f"the input of {split.id} is no longer staged; build its leaderboard again")
-    folder = store.RunFolder(path=path, key=record["key"])
-    frame = scores.score_run(folder, truth, staged, metrics, device=device)
-    return frame, truth, record["seed"], record["residual"]
-
-
-def _truth(settings: Settings, sha256: str) -> Truth:
-    """The sealed truth of a split, rebuilt from dataset and saved split where it is absent."""
-    from lanner import datasets
-    from lanner.tasks import TASKS
-    from lanner.truth import seal
-
-    saved = store.read_json(settings.home / "splits" / f"{sha256}.json")
-    if saved is None:
-        raise ConfigurationError(
-            f"the split {sha256[:12]} was not staged in {settings.home}; set LANNER_HOME to where it was"
-        )
-    split = Split.from_json(saved)
-    dataset = datasets.load(datasets.find_entry(settings, split.dataset["id"]), settings)
-    if dataset.content != split.dataset["content"]:
-        raise ConfigurationError(
-            f"dataset {dataset.entry.id} has changed since it was staged; stage it again"
-        )
-    return seal(dataset, split, TASKS["perturbation-response"].id, settings.home)
+    run = stored_run(settings, name)
+    frame = scores.score_run(run.folder, run.truth, run.staged, metrics, device=device)
+    return frame, run.truth, run.record["seed"], run.record["residual"]
 
 
 def _show_conditions(frame: pd.DataFrame, as_json: bool) -> None:
