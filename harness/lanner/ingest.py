@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from lanner.errors import InfrastructureError, PredictionError
-from lanner.h5ad.checked import Expectation
+from lanner.h5ad.expectation import Expectation
 from lanner.h5ad.layout import Layout
 from lanner.ingest_child import UNCONFINED
 from lanner.matrix import Matrix

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 from h5py import h5d, h5p, h5s, h5t, h5z
-from lanner.h5ad.checked import Expectation
+from lanner.h5ad.expectation import Expectation
 
 Builder = Callable[[Path, Path], None]
 

@@ -25,7 +25,7 @@ from files import (
     virtual_dataset,
     write_good,
 )
-from lanner.h5ad.checked import Expectation
+from lanner.h5ad.expectation import Expectation
 
 Answer = Callable[..., dict[str, Any]]
 

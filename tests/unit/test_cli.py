@@ -243,6 +243,12 @@ def test_a_program_run_by_hand_is_accepted_and_scores_as_its_run_does(shell: She
     again = shell.json("score", row["key"][:10], "--metric", "mse", "--per-condition")
     assert {line["metric"] for line in again["conditions"]} == {"mse"}
     assert "mse" in shell("score", row["key"][:10], "--metric", "mse").stdout
+    found = shell.json("metric", "compare", "mse", "--run", row["key"][:10])
+    by_name = {variant["metric"]: variant["value"] for variant in found["variants"]}
+    assert by_name["mse"] == pytest.approx(ours["mse@all-cells"], rel=0.05)
+    assert sum(value is not None for value in by_name.values()) > 2
+    code, text = shell.refused("metric", "compare", "mse", "--run", row["key"][:10], "--control", "control")
+    assert code == 2 and "--control goes with --truth" in text
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def test_an_interval_holds_the_truth_as_often_as_it_says(case: Case) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("name", "n", "genes"), TESTS)
 def test_a_test_rejects_a_true_null_no_more_often_than_it_says(name: str, n: int, genes: int | None) -> None:
     size, power = false_alarms(n, genes)

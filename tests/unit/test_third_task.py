@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from lanner.cards import CARDS, ROLES, Card, Role
-from lanner.h5ad.checked import Expectation
+from lanner.h5ad.expectation import Expectation
 from lanner.tasks import Option, Task, add_task
 
 METRIC = "control-mean/error"

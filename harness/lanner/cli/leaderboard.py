@@ -52,7 +52,8 @@ def build_command(
     """Do the runs that are missing, score them, and write leaderboard.json, a table and a page.
 
     FILE is a leaderboard's YAML file, or the name of a bundled one. A method that fails is a row with its
-    reason (exit 1); the rest is built.
+    reason (exit 1); the rest is built. Scores are computed on the CPU, as leaderboard.json is to be the same
+    everywhere; `lanner score RUN --device cuda` shows a GPU's.
 
     \b
     Examples:

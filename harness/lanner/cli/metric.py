@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lanner.cli.output import json_option, print_fields, print_json, print_table, talk
 from lanner.cli.pair import PairOptions, device_option, pair_options, scores_of_files
+from lanner.cli.stored import stored_run
+from lanner.config import Settings
+from lanner.errors import ConfigurationError
+from lanner.records import CONTROL
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.group("metric")
@@ -85,19 +94,27 @@ def info_command(name: str, as_json: bool) -> None:
 
 @metric_command.command("compare")
 @click.argument("name", metavar="NAME")
+@click.option("--run", "run_name", metavar="RUN", help="A stored run: the start of its key, or its folder.")
 @pair_options
 @device_option
 @json_option
-def compare_command(name: str, device: str, as_json: bool, **pair: Any) -> None:
+@click.pass_obj
+def compare_command(
+    settings: Settings, /, name: str, run_name: str | None, device: str, as_json: bool, **pair: Any
+) -> None:
     """Score one prediction with every metric of a name, side by side: how far do they disagree?
 
     NAME is a family (pearson delta, pds, energy ...; quote a space or write _) or the id of any member. Means
     are over perturbations; tau is the median rank correlation (Kendall) with the other variants over
     perturbations, larger always better. Nothing here is a leaderboard: there are no bounds and no intervals.
 
+    With --run, held-out cells and sealed controls are the truth, and the controls the method was given stand
+    for the prediction's own.
+
     \b
     Examples:
       lanner metric compare pds --truth real.h5ad --prediction predicted.h5ad --control non-targeting
+      lanner metric compare pds --run 3f9c2a1b
       lanner metric compare cell_eval/mse --truth real.h5ad --prediction predicted.h5ad --control ctrl --json
       lanner metric compare pearson_delta --truth real.h5ad --prediction predicted.h5ad --control ctrl \\
         --train train.h5ad
@@ -107,7 +124,11 @@ def compare_command(name: str, device: str, as_json: bool, **pair: Any) -> None:
 
     family, ids = catalogue.members(name)
     files = PairOptions(**pair)
-    frame = scores_of_files(files, ids, device)
+    if run_name is None:
+        frame = scores_of_files(files, ids, device)
+    else:
+        files.refuse()
+        frame = _scores_of_run(settings, run_name, ids, device)
     comparison = compare(frame, family)
     if as_json:
         print_json(comparison.to_json())
@@ -155,6 +176,37 @@ def docs_command(out: Path, as_json: bool) -> None:
         return
     for path in written:
         click.echo(path)
+
+
+def _scores_of_run(settings: Settings, name: str, metrics: Sequence[str], device: str) -> pd.DataFrame:
+    """Scores of a stored run by metrics of two files, which are written for it and removed."""
+    from lanner import pipeline
+    from lanner.catalogue.stored import write_files
+    from lanner.ingest import ingest
+    from lanner.pairs.scores import score
+
+    run = stored_run(settings, name)
+    prediction = run.folder.prediction()
+    if prediction is None:
+        raise ConfigurationError(f"{run.folder.path} holds no prediction any more; run it again")
+    with tempfile.TemporaryDirectory(prefix="lanner-compare-") as temporary:
+        folder = Path(temporary)
+        rows = pipeline.expectation(run.staged)
+        result = ingest(prediction, rows=rows, destination=folder / "canonical")
+        if result.kind == "network":
+            raise ConfigurationError(f"run {name} predicts a network; compare runs that predict expression")
+        files = write_files(run.truth, result, run.staged.folder / "train.h5ad", folder)
+        return score(
+            files.truth,
+            files.prediction,
+            control=CONTROL,
+            perturbation_column="perturbation",
+            context_column=files.context_column,
+            train=files.train,
+            metrics=metrics,
+            scale="log1p" if run.truth.scale.startswith("log1p") else "auto",
+            device=device,
+        )
 
 
 def _best(better: str, best: float) -> str:

@@ -76,6 +76,9 @@ def run_command(
     --baseline) and shows each method's gains on them, paired by condition. Whatever was run before is cached.
     --submit writes one file that `lanner submission verify` runs again.
 
+    Scores are computed on the CPU, whatever the methods use: what is stored is the same to the last bit
+    wherever it was computed. `lanner score RUN --device cuda` shows a GPU's.
+
     \b
     Examples:
       lanner run --method additive --dataset simulated --split unseen-combination

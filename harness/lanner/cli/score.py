@@ -12,9 +12,9 @@ import click
 from lanner import store
 from lanner.cli.output import json_option, print_json, print_table
 from lanner.cli.pair import PairOptions, device_option, pair_options, score_files
+from lanner.cli.stored import sealed_truth, stored_run
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
-from lanner.records import Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,7 +118,7 @@ def _score_file(
     staged = staging.open_input(input_dir)
     task = staged.task
     chosen = _chosen(task, metrics)
-    truth = _truth(settings, staged.document["split"]["sha256"], task)
+    truth = sealed_truth(settings, staged.document["split"]["sha256"], task)
     if not task.is_of(staged.document, truth):
         raise ConfigurationError(f"{input_dir} has been changed since it was staged; stage it again")
     with tempfile.TemporaryDirectory(prefix="lanner-score-") as temporary:
@@ -130,26 +130,12 @@ def _score_file(
 def _score_stored(
     name: str, settings: Settings, metrics: Sequence[str], device: str
 ) -> tuple[pd.DataFrame, Truth, Task, int, str | None]:
-    from lanner import scores, staging
-    from lanner.tasks import TASKS
+    from lanner import scores
 
-    path, record = store.find_run(settings.home, name)
-    if record["state"] != "succeeded":
-        raise ConfigurationError(
-            f"run {record['key'][:12]} {record['state']} ({record['error_class']}: {record['message']}); "
-            "there is no prediction to score"
-        )
-    spec = store.read_json(path / f"attempt-{record['attempt']}" / "spec.json")
-    split = Split.from_json(spec["split"])
-    task = TASKS[spec["task"]]
-    chosen = _chosen(task, metrics)
-    truth = _truth(settings, split.sha256, task)
-    staged = staging.open_shared(settings.home, split, task, spec.get("options"))
-    if staged is None:
-        raise ConfigurationError(f"the input of {split.id} is no longer staged; build its leaderboard again")
-    folder = store.RunFolder(path=path, key=record["key"])
-    frame = scores.score_run(folder, truth, staged, chosen, device=device)
-    return frame, truth, task, record["seed"], record["residual"]
+    run = stored_run(settings, name)
+    chosen = _chosen(run.task, metrics)
+    frame = scores.score_run(run.folder, run.truth, run.staged, chosen, device=device)
+    return frame, run.truth, run.task, run.record["seed"], run.record["residual"]
 
 
 def _chosen(task: Task, metrics: Sequence[str]) -> tuple[str, ...]:
@@ -160,24 +146,6 @@ def _chosen(task: Task, metrics: Sequence[str]) -> tuple[str, ...]:
     for name in metrics:
         CARDS[name]
     return tuple(metrics) or task.metrics
-
-
-def _truth(settings: Settings, sha256: str, task: Task) -> Truth:
-    """The sealed truth of a split, rebuilt from dataset and saved split where it is absent."""
-    from lanner import datasets
-
-    saved = store.read_json(settings.home / "splits" / f"{sha256}.json")
-    if saved is None:
-        raise ConfigurationError(
-            f"the split {sha256[:12]} was not staged in {settings.home}; set LANNER_HOME to where it was"
-        )
-    split = Split.from_json(saved)
-    dataset = datasets.load(datasets.find_entry(settings, split.dataset["id"]), settings)
-    if dataset.content != split.dataset["content"]:
-        raise ConfigurationError(
-            f"dataset {dataset.entry.id} has changed since it was staged; stage it again"
-        )
-    return task.seal(dataset, split, settings.home)
 
 
 def _show_conditions(frame: pd.DataFrame, as_json: bool) -> None:

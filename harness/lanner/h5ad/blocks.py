@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
+from lanner.h5ad.extents import rows_of
+
 Block: TypeAlias = sp.csr_matrix | np.ndarray[Any, Any]
 
 BLOCK_VALUES = 4 << 20
@@ -32,12 +34,13 @@ def csr_blocks(
     """Rows of a CSR matrix in order, ``(start, stop, block)`` of about ``n_values`` values."""
     n_values = n_values or BLOCK_VALUES
     indptr = group["indptr"][:].astype(np.int64)
+    data, indices = rows_of(group["data"]), rows_of(group["indices"])
     start = 0
     while start < shape[0]:
         stop = int(np.searchsorted(indptr, indptr[start] + n_values, side="right")) - 1
         stop = min(max(stop, start + 1), shape[0])
         low, high = int(indptr[start]), int(indptr[stop])
-        parts = (group["data"][low:high], group["indices"][low:high], indptr[start : stop + 1] - low)
+        parts = (data[low:high], indices[low:high], indptr[start : stop + 1] - low)
         yield start, stop, sp.csr_matrix(parts, shape=(stop - start, shape[1]))
         start = stop
 
@@ -47,6 +50,7 @@ def dense_blocks(
 ) -> Iterator[tuple[int, int, np.ndarray[Any, Any]]]:
     """Rows of a dense matrix in order, ``(start, stop, block)`` of about ``n_values`` values."""
     step = max((n_values or BLOCK_VALUES) // max(stored.shape[1], 1), 1)
+    rows = rows_of(stored)
     for start in range(0, stored.shape[0], step):
         stop = min(start + step, stored.shape[0])
-        yield start, stop, stored[start:stop]
+        yield start, stop, rows[start:stop]

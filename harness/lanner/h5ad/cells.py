@@ -23,8 +23,8 @@ from lanner.h5ad.storage import check_storage
 
 Array = np.ndarray[Any, Any]
 
-BLOCK_VALUES = 1 << 20
-"""Values per block: small enough for the memory of one block to be used again for the next."""
+BLOCK_VALUES = 1 << 18
+"""Values per block: small enough for the memory of one block, in a core's cache, to be used for the next."""
 
 CSC_LIMIT = 2 << 30
 """A CSC matrix of up to this many bytes is turned into rows in memory; a larger one is refused."""
@@ -49,7 +49,7 @@ class CellFile:
             obs, var = self._group("obs"), self._group("var")
             self.columns: tuple[str, ...] = tuple(sorted(set(obs) - {self._index_of(obs), "__categories"}))
             self.genes = tuple(self._strings(var, self._index_of(var)))
-            n_cells = self._part(obs, self._index_of(obs)).shape[0]
+            n_cells = self._part(obs, self._index_of(obs), read=False).shape[0]
             self.shape: tuple[int, int] = (n_cells, len(self.genes))
             self._X = self._matrix()
         except BaseException:
@@ -185,8 +185,8 @@ class CellFile:
                 )
         return found
 
-    def _part(self, group: h5py.Group, name: str) -> h5py.Dataset:
-        """A dataset of the file itself, soundly stored."""
+    def _part(self, group: h5py.Group, name: str, *, read: bool = True) -> h5py.Dataset:
+        """A dataset of the file itself, soundly stored where it is going to be read."""
         self._refuse_link(group, name)
         found = group.get(name)
         if not isinstance(found, h5py.Dataset) or found.shape is None:
@@ -198,7 +198,7 @@ class CellFile:
             raise ConfigurationError(f"{self.path.name}: {found.name} keeps its data in another file")
         try:
             # h5py packs text by LZF without saying how long a chunk is: the filter then finds out by itself.
-            if found.compression != "lzf" or h5py.check_string_dtype(found.dtype) is None:
+            if read and (found.compression != "lzf" or h5py.check_string_dtype(found.dtype) is None):
                 check_storage(found, self.path)
         except PredictionError as error:
             raise ConfigurationError(f"{self.path.name}: {error}") from None

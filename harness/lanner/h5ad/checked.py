@@ -8,9 +8,9 @@ torch here: this module runs inside the confined child of ``lanner.ingest``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,102 +18,24 @@ from h5py import h5o
 
 from lanner.errors import PredictionError
 from lanner.h5ad.elements import Elements, as_float32, require_float
+from lanner.h5ad.expectation import Expectation
+from lanner.h5ad.extents import Extents, rows_of
 from lanner.h5ad.names import check_names
 from lanner.h5ad.scale import ScaleCheck
 from lanner.h5ad.structure import Bounds, open_checked, shown
-from lanner.matrix import Matrix
 
 Array = np.ndarray[Any, Any]
 
 BLOCK_BYTES = 32 << 20
 """Target size of one block of rows, counted as float32 values."""
-
+PLAIN_BLOCK_BYTES = 1 << 20
+"""The same where no chunk is unpacked twice for it: a block that stays in a core's cache."""
 
 _ADVICE = {
     "/obs/_index": "name the rows with an index without a name (adata.obs_names.name = None)",
     "/var/_index": "name the genes with an index without a name (adata.var_names.name = None)",
     "/X": "write the predicted expression there",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expectation:
-    """What the harness asked for: the only prediction it accepts.
-
-    ``request_ids`` (C) and ``genes`` (G) are in the order of requests.csv and of train.h5ad. A file holds
-    one profile per request (C rows) or ``n_cells`` cells per request (C * n_cells rows). ``minimum`` and
-    ``maximum`` bound plausible values in units of ``scale``; None leaves that side open, as on a
-    log-fold-change scale.
-    """
-
-    layout: ClassVar[str] = "rows-of-X"
-
-    request_ids: tuple[str, ...]
-    n_cells: int
-    genes: tuple[str, ...]
-    scale: str = ""
-    minimum: float | None = None
-    maximum: float | None = None
-
-    @classmethod
-    def on_scale(
-        cls, scale: str, *, request_ids: tuple[str, ...], n_cells: int, genes: tuple[str, ...]
-    ) -> Self:
-        """The expectation with the bounds that go with ``scale``.
-
-        On a log1p scale values lie in [-20, 20]: a cell of 10^8 counts in one gene reaches 18.4 without any
-        normalisation. ``ScaleCheck`` tells expression, which unclipped linear predictions leave a
-        little below 0, from differences. Other scales are open on both sides.
-        """
-        low, high = (-20.0, 20.0) if scale.startswith("log1p") else (None, None)
-        return cls(
-            request_ids=request_ids, n_cells=n_cells, genes=genes, scale=scale, minimum=low, maximum=high
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """The form in which the child receives it."""
-        return {"layout": self.layout, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Read ``to_json`` back."""
-        names = {name: tuple(document[name]) for name in ("request_ids", "genes")}
-        return cls(**{**document, **names})
-
-    @property
-    def largest_bytes(self) -> int:
-        """Bytes of X as float32, cells for every request."""
-        return 4 * len(self.request_ids) * self.n_cells * len(self.genes)
-
-    def open(self, path: os.PathLike[str] | str) -> CheckedPrediction:
-        """The file at ``path``, its structure, names and flags checked."""
-        return CheckedPrediction(path, self)
-
-    def described(self, n_rows: int, answered: Array) -> tuple[str, int, Array] | None:
-        """``profiles`` or ``cells``, how many a request, and whether all rows of each request are answers."""
-        n_requests = len(self.request_ids)
-        if n_rows not in (n_requests, n_requests * self.n_cells):
-            return None
-        flags = np.asarray(answered.reshape(n_requests, -1).all(axis=1))
-        if n_rows == n_requests:
-            return "profiles", 1, flags
-        return "cells", n_rows // max(n_requests, 1), flags
-
-    def check(self, matrix: Matrix) -> None:
-        """Nothing beyond what every canonical matrix is held to."""
-
-    def row_names(self, n_rows: int) -> list[str]:
-        """The obs names of a file with ``n_rows`` rows; PredictionError when no form has so many."""
-        n_requests = len(self.request_ids)
-        if n_rows == n_requests:
-            return list(self.request_ids)
-        if n_rows == n_requests * self.n_cells:
-            return [f"{request}/{cell}" for request in self.request_ids for cell in range(self.n_cells)]
-        cells = f" or {n_requests * self.n_cells:,} ({self.n_cells} cells each)" if self.n_cells > 1 else ""
-        raise PredictionError(
-            "shape",
-            f"/obs has {n_rows:,} rows; expected {n_requests:,} (one profile per request){cells}",
-        )
 
 
 @dataclass(frozen=True)
@@ -154,6 +76,7 @@ class CheckedPrediction:
                 raise PredictionError("shape", f"/X has shape {self._X.shape}; expected {self.shape}")
             require_float(self._X.dtype, "/X")
             self.n_values = n_rows * n_genes
+            self._rows = rows_of(self._X)
 
     def blocks(self) -> Iterator[Array | CsrBlock]:
         """All rows in order, finite, in range, as float32; PredictionError at the first that is not."""
@@ -212,12 +135,16 @@ class CheckedPrediction:
                 "sparse", f"a row of /X stores more values than there are genes ({n_genes:,})"
             )
         self._indptr = starts
+        self._values, self._columns = rows_of(self._data), rows_of(self._indices)
 
     def _cuts(self) -> Iterator[tuple[int, int]]:
         """Row ranges of about BLOCK_BYTES, along chunk borders where that saves reading a chunk twice."""
         n_rows, n_genes = self.shape
-        step = max(1, BLOCK_BYTES // (4 * max(n_genes, 1)))
-        if not self.is_sparse and self._X.chunks:
+        stored = (self._values, self._columns) if self.is_sparse else (self._rows,)
+        plain = all(isinstance(part, Extents) for part in stored)
+        size = PLAIN_BLOCK_BYTES if plain else BLOCK_BYTES
+        step = max(1, size // (4 * max(n_genes, 1)))
+        if not self.is_sparse and not plain and self._X.chunks:
             chunk = self._X.chunks[0]
             if chunk <= step:
                 step -= step % chunk
@@ -226,47 +153,62 @@ class CheckedPrediction:
         start = 0
         while start < n_rows:
             if self.is_sparse:
-                limit = self._indptr[start] + BLOCK_BYTES // 4
+                limit = self._indptr[start] + size // 4
                 step = max(1, int(np.searchsorted(self._indptr, limit, side="right")) - 1 - start)
             yield start, min(start + step, n_rows)
             start += step
 
     def _dense_block(self, start: int, stop: int) -> Array:
-        block = as_float32(self._X[start:stop])
+        block = as_float32(self._rows[start:stop])
         if not np.isfinite(block).all():
             bad = ~np.isfinite(block)
             row, gene = (int(axis[0]) for axis in np.nonzero(bad))
             raise _non_finite(int(bad.sum()), self.rows[start + row], self._expectation.genes[gene])
-        self._scale.add(block[self.answered[start:stop]])
+        answered = self.answered[start:stop]
+        self._scale.add(block if answered.all() else block[answered])
         return block
 
     def _csr_block(self, start: int, stop: int) -> CsrBlock:
         low, high = int(self._indptr[start]), int(self._indptr[stop])
-        data, columns = as_float32(self._data[low:high]), self._indices[low:high]
-        counts = np.diff(self._indptr[start : stop + 1])
+        data, columns = as_float32(self._values[low:high]), self._columns[low:high]
+        starts = self._indptr[start : stop + 1] - low
+        counts = np.diff(starts)
         if columns.size and (columns.min() < 0 or columns.max() >= self.shape[1]):
             raise PredictionError(
                 "sparse", f"/X/indices must lie between 0 and {self.shape[1] - 1}, the last gene"
             )
-        indices = columns.astype(np.int32)
-        rows = np.repeat(np.arange(start, stop), counts)
-        bad = np.flatnonzero(~np.isfinite(data))
-        if bad.size:
-            first = bad[0]
-            raise _non_finite(bad.size, self.rows[rows[first]], self._expectation.genes[indices[first]])
-        same_row = rows[1:] == rows[:-1]
-        if np.any(same_row & (np.diff(indices) <= 0)):
-            order = np.lexsort((indices, rows))
-            data, indices = data[order], indices[order]
-            twice = np.flatnonzero(same_row & (np.diff(indices) == 0))
-            if twice.size:
-                row, gene = self.rows[rows[twice[0]]], self._expectation.genes[indices[twice[0]]]
-                raise PredictionError(
-                    "sparse",
-                    f"/X stores the value of row {shown(row)}, gene {shown(gene)} twice; store it once",
-                )
-        self._scale.add(data[self.answered[rows]])
+        indices = columns.astype(np.int32, copy=False)
+        if not np.isfinite(data).all():
+            bad = np.flatnonzero(~np.isfinite(data))
+            row = start + int(np.searchsorted(starts, bad[0], side="right")) - 1
+            raise _non_finite(bad.size, self.rows[row], self._expectation.genes[indices[bad[0]]])
+        if not _rise_within_rows(indices, starts):
+            data, indices = self._sorted(data, indices, start, counts)
+        answered = self.answered[start:stop]
+        self._scale.add(data if answered.all() else data[np.repeat(answered, counts)])
         return CsrBlock(data, indices, counts)
+
+    def _sorted(self, data: Array, indices: Array, start: int, counts: Array) -> tuple[Array, Array]:
+        """Values and columns in order of columns within rows; PredictionError for a value stored twice."""
+        rows = np.repeat(np.arange(start, start + len(counts)), counts)
+        order = np.lexsort((indices, rows))
+        data, indices = data[order], indices[order]
+        twice = np.flatnonzero((rows[1:] == rows[:-1]) & (np.diff(indices) == 0))
+        if twice.size:
+            row, gene = self.rows[rows[twice[0]]], self._expectation.genes[indices[twice[0]]]
+            raise PredictionError(
+                "sparse",
+                f"/X stores the value of row {shown(row)}, gene {shown(gene)} twice; store it once",
+            )
+        return data, indices
+
+
+def _rise_within_rows(indices: Array, starts: Array) -> bool:
+    """Whether columns rise from value to value, but where a row starts."""
+    rises = np.ones(len(indices) + 1, dtype=bool)
+    np.greater(indices[1:], indices[:-1], out=rises[1:-1])
+    rises[starts] = True
+    return bool(rises.all())
 
 
 def _non_finite(count: int, row: str, gene: str) -> PredictionError:

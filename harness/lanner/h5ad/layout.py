@@ -11,7 +11,8 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from lanner.h5ad.checked import CsrBlock, Expectation
+from lanner.h5ad.checked import CsrBlock
+from lanner.h5ad.expectation import Expectation
 from lanner.h5ad.network import NetworkExpectation
 from lanner.matrix import Matrix
 

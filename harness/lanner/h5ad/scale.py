@@ -49,8 +49,10 @@ class ScaleCheck:
             )
         self._n_nonzero += int(np.count_nonzero(values))
         if self._minimum is not None:
-            self._mass += float(np.abs(values).sum(dtype=np.float64))
-            self._negative_mass -= float(values[values < 0].sum(dtype=np.float64))
+            mass = float(values.sum(dtype=np.float64))
+            negative = -float(values[values < 0].sum(dtype=np.float64)) if low < 0 else 0.0
+            self._mass += mass + 2 * negative
+            self._negative_mass += negative
         if self._whole:
             self._highest = max(self._highest, high)
             self._whole = bool((values == np.rint(values)).all())

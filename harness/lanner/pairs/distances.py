@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from torch import Tensor
+
+from lanner.pairs.points import Points
+
+__all__ = ["Points", "between", "within"]
 
 Array = np.ndarray[Any, Any]
 
@@ -21,33 +24,8 @@ CLOSE = 1e-3
 """Share of |x|^2 + |y|^2 below which a squared distance from float32 products is computed anew."""
 NOTHING = 2.0**-46
 """Share of |x|^2 + |y|^2 below which a squared distance from float64 products is rounding: 64 units."""
-COLUMNS = 2048
-"""Columns of a product worked on at a time: memory is rows x this."""
-
-
-class Points:
-    """Cells as dense rows on a device: float32 with float64 norms, or float64."""
-
-    def __init__(self, cells: Any, device: str, dtype: torch.dtype, centre: Array) -> None:
-        dense = cells.toarray() if sp.issparse(cells) else np.array(cells)
-        if dtype == torch.float64:
-            dense = dense.astype(np.float64)
-        shift = torch.as_tensor(centre, device=device)
-        values = torch.as_tensor(dense, device=device)
-        values -= shift.to(dtype)
-        self.values = values
-        self.norms = torch.cat(
-            [part.double().square().sum(dim=1) for part in torch.split(values, 512)] or [shift[:0]]
-        )
-
-    def __len__(self) -> int:
-        return len(self.norms)
-
-    def part(self, rows: slice) -> Points:
-        """Some of the cells, without a copy."""
-        part = object.__new__(Points)
-        part.values, part.norms = self.values[rows], self.norms[rows]
-        return part
+COLUMNS = 512
+"""Columns of a product worked on at a time: of as many rows, what a core's cache holds."""
 
 
 def within(points: Points, gammas: Sequence[float] = ()) -> Array:
@@ -61,13 +39,14 @@ def within(points: Points, gammas: Sequence[float] = ()) -> Array:
     return totals
 
 
-def between(left: Points, right: Points, gammas: Sequence[float] = ()) -> Array:
+def between(left: Points, right: Points, gammas: Sequence[float] = (), *, first: int = 0) -> Array:
     """Sums over the cells of ``right``, for each cell of ``left``; float64 ``(1 + len(gammas), n_left)``.
 
-    The first row sums distances, the others the kernels ``exp(-gamma d^2)``.
+    The first row sums distances, the others the kernels ``exp(-gamma d^2)``. Cells of ``right`` before
+    ``first`` are left out.
     """
     totals = torch.zeros(1 + len(gammas), len(left), dtype=torch.float64, device=left.values.device)
-    for columns in _columns(right):
+    for columns in _columns(right, first):
         totals += _sums(_squared(left, right, columns), gammas)
     answer: Array = totals.cpu().numpy()
     return answer
@@ -79,24 +58,26 @@ def _sums(squared: Tensor, gammas: Sequence[float]) -> Tensor:
     return torch.stack([squared.sqrt_().sum(dim=1, dtype=torch.float64), *kernels])
 
 
-def _columns(points: Points) -> list[slice]:
+def _columns(points: Points, first: int = 0) -> list[slice]:
     n = len(points)
-    return [slice(low, min(low + COLUMNS, n)) for low in range(0, n, COLUMNS)]
+    return [slice(low, min(low + COLUMNS, n)) for low in range(first, n, COLUMNS)]
 
 
 def _squared(left: Points, right: Points, columns: slice) -> Tensor:
     """Squared distances, in the dtype of the points."""
-    other, other_norms = right.values[columns], right.norms[columns]
-    squared = product(left.values, other)
+    other_norms = right.norms[columns]
+    squared = left.products(right, columns)
     squared *= -2
     dtype = squared.dtype
     squared += left.norms.to(dtype)[:, None]
     squared += other_norms.to(dtype)[None, :]
     if dtype == torch.float64:
         return _without_rounding(squared, left.norms, other_norms)
-    close = squared < CLOSE * (left.norms.float()[:, None] + other_norms.float()[None, :])
-    if bool(close.any()):
-        _recompute(squared, close, left, right, columns)
+    # Mostly none is close, which the least of all shows in one pass.
+    if bool(squared.min() < CLOSE * float(left.norms.max() + other_norms.max())):
+        close = squared < CLOSE * (left.norms.float()[:, None] + other_norms.float()[None, :])
+        if bool(close.any()):
+            _recompute(squared, close, left, right, columns)
     return squared
 
 
@@ -104,13 +85,11 @@ def _recompute(squared: Tensor, close: Tensor, left: Points, right: Points, colu
     """Squared distances of close pairs anew: few from differences, many from float64 products."""
     rows, places = close.nonzero(as_tuple=True)
     if len(rows) <= 4 * len(left):
-        other = right.values[columns]
         for a, b in zip(torch.split(rows, 4096), torch.split(places, 4096), strict=True):
-            squared[a, b] = (left.values[a].double() - other[b].double()).square_().sum(dim=1).float()
+            squared[a, b] = left.squared_between(a, right, b + columns.start).float()
         return
-    other = right.values[columns].double()
     for part in torch.split(torch.unique(rows), 256):
-        exact = (left.values[part].double() @ other.T).mul_(-2)
+        exact = left.products_in_double(part, right, columns).mul_(-2)
         exact += left.norms[part][:, None] + right.norms[columns][None, :]
         squared[part] = _without_rounding(exact, left.norms[part], right.norms[columns]).float()
 
@@ -118,21 +97,3 @@ def _recompute(squared: Tensor, close: Tensor, left: Points, right: Points, colu
 def _without_rounding(squared: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """What is no larger than rounding, or below zero, is zero."""
     return squared.masked_fill_(squared <= NOTHING * (left[:, None] + right[None, :]), 0.0)
-
-
-def product(left: Tensor, right: Tensor) -> Tensor:
-    """``left @ right.T``.
-
-    On a CPU, float32 goes through oneDNN where torch has it: on some processors twice as quick as the BLAS,
-    and float32 as exact.
-    """
-    if left.device.type == "cpu" and left.dtype == torch.float32 and _has_onednn():
-        answer: Tensor = torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], "")
-        return answer
-    return left @ right.T
-
-
-def _has_onednn() -> bool:
-    return bool(torch.backends.mkldnn.is_available()) and hasattr(  # type: ignore[no-untyped-call]
-        torch.ops.mkldnn, "_linear_pointwise"
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
 from os import PathLike
@@ -24,7 +25,7 @@ from lanner.pairs.alignment import (
     shared_genes,
     targets_of,
 )
-from lanner.pairs.gene_order import Layout, for_gene_blocks
+from lanner.pairs.gene_order import WORKERS, Layout, for_gene_blocks
 from lanner.pairs.scale import check_scale, normalise
 from lanner.pairs.side import FileSide, Progress, each
 from lanner.pairs.views import View
@@ -91,13 +92,14 @@ class FilePair:
     def _energy(self) -> Array:
         from lanner.pairs.distances import between
 
-        centre = self.truth.centre
+        centre, sparse = self.truth.frame
+        frame = centre, sparse & self.prediction.frame[1]
 
         def one(p: int) -> float:
             true, predicted = self.truth.cells(p), self.prediction.cells(p)
             n, m = true.shape[0], predicted.shape[0]
             x, y = (
-                side.points(cells, single=False, centre=centre)
+                side.points(cells, single=False, frame=frame)
                 for side, cells in ((self.truth, true), (self.prediction, predicted))
             )
             cross = float(between(x, y).sum() / (n * m))
@@ -193,10 +195,12 @@ def open_pair(
         ]
         normalise(views, normalize)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lanner-pair-")))
-        sides = [
-            FileSide(view, view.n_groups - 1, folder / name, device=device, progress=progress)
-            for view, name in zip(views, ("truth", "prediction", "train"), strict=False)
-        ]
+
+        def opened(view: View, name: str) -> FileSide:
+            return FileSide(view, view.n_groups - 1, folder / name, device=device, progress=progress)
+
+        with ThreadPoolExecutor(WORKERS) as pool:  # one pass over each file, side by side
+            sides = list(pool.map(opened, views, ("truth", "prediction", "train")))
         found = check_scale([side.values for side in sides if side.view.normalisation is None], scale)
         return FilePair(
             control=control,

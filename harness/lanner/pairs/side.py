@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[str, int, int], None]
+Frame: TypeAlias = tuple[Array, Array]
+"""Float64 and bool ``(G,)``, as ``FileSide.frame`` has them."""
 T = TypeVar("T")
 
 ROWS_AT_A_TIME = 512
@@ -166,20 +168,27 @@ class FileSide:
         if m == 0:
             return tuple(np.full(self._n, np.nan) for _ in (None, *gammas))
         controls = self.points(self.control_cells(), single=True)
+        grouped = np.concatenate(self._rows[:-1])
 
         def among_controls(rows: slice) -> Array:
-            totals: Array = between(controls.part(rows), controls, gammas).sum(axis=1)
-            return totals
+            some = controls.part(rows)
+            later: Array = between(some, controls, gammas, first=rows.stop).sum(axis=1)
+            both: Array = between(some, some, gammas).sum(axis=1) + 2 * later
+            return both
 
-        def one(p: int) -> tuple[Array, Array]:
-            cells = self.cells(p)
-            portions = (self.points(cells[rows], single=True) for rows in _portions(cells.shape[0]))
-            across = sum(between(portion, controls, gammas).sum(axis=1) for portion in portions)
-            return np.asarray(across), self.within(p, self.points(cells, single=False), gammas)
+        def to_controls(rows: slice) -> Array:
+            cells = self.points(self.some_cells(grouped[rows]), single=True)
+            return between(cells, controls, gammas)
+
+        def own(p: int) -> Array:
+            return self.within(p, self.points(self.cells(p), single=False), gammas)
 
         of_controls = np.sum(self._each(among_controls, _portions(m)), axis=0)[:, None] / m**2
-        across, own = (np.stack(part, axis=1) for part in zip(*self._each(one, range(self._n)), strict=True))
-        energies = 2 * across / (n * m) - own / n**2 - of_controls
+        of_cells = np.concatenate(self._each(to_controls, _portions(len(grouped))), axis=1)
+        numbers = np.repeat(np.arange(self._n), self._sizes[:-1])
+        across = np.stack([np.bincount(numbers, sums, self._n) for sums in of_cells])
+        within = np.stack(each(own, range(self._n), self._progress), axis=1)
+        energies = 2 * across / (n * m) - within / n**2 - of_controls
         energies[1:] *= -1  # distances grow where kernels shrink
         return tuple(energies)
 
@@ -193,20 +202,31 @@ class FileSide:
             return totals
         return self._within[p : p + 1]
 
-    def points(self, cells: sp.csr_matrix, *, single: bool, centre: Array | None = None) -> Points:
-        """Cells as dense rows about ``centre``, the file's own mean unless given; float32 or float64."""
+    def points(self, cells: sp.csr_matrix, *, single: bool, frame: Frame | None = None) -> Points:
+        """Cells as points in ``frame``, this file's own unless given; float32 or float64."""
         import torch
 
         from lanner.pairs.distances import Points
 
         dtype = torch.float32 if single else torch.float64
-        return Points(cells, self._device, dtype, self.centre if centre is None else centre)
+        centre, sparse = self.frame if frame is None else frame
+        return Points(cells, self._device, dtype, centre, sparse if sparse.any() else None)
 
     @cached_property
-    def centre(self) -> Array:
-        """Mean of all cells ``(G,)``: distances do not depend on it, their rounding does."""
+    def frame(self) -> Frame:
+        """The mean of all cells, which points are taken about, and the genes that stay sparse.
+
+        Distances depend on neither, their rounding and their cost do.
+        """
+        from lanner.pairs.points import DENSE_SHARE
+
         mean: Array = self._sizes @ np.nan_to_num(self._means) / max(int(self._sizes.sum()), 1)
-        return mean
+        if self._device != "cpu":
+            return mean, np.zeros(self.view.n_genes, dtype=bool)
+        expressed = np.zeros(self.view.n_genes, np.int64)
+        for _, block in self.view.blocks():
+            expressed += np.bincount(block.indices, minlength=self.view.n_genes)
+        return mean, expressed < DENSE_SHARE * len(self.groups)
 
     def _each(self, work: Callable[[Any], T], items: Sequence[Any]) -> list[T]:
         return each(work, items, self._progress)

@@ -30,12 +30,14 @@ def group_sums(
         edges = np.append(starts, len(groups))
         for low in range(0, len(starts), GROUPS_AT_A_TIME):
             some = edges[low : low + GROUPS_AT_A_TIME + 1]
-            present = groups[some[:-1]]
+            present: Any = groups[some[:-1]]
+            if present[-1] - present[0] == len(present) - 1:  # as in files sorted by group: no copy
+                present = slice(int(present[0]), int(present[-1]) + 1)
             # Rows of one group as one row whose columns repeat: making it dense adds them up.
             indptr = block.indptr[some]
             inside = slice(indptr[0], indptr[-1])
             data = block.data[inside].astype(np.float64)
-            shape = (len(present), n_genes)
+            shape = (len(some) - 1, n_genes)
             for target in (sums, squares):
                 merged = sp.csr_matrix((data, block.indices[inside], indptr - indptr[0]), shape=shape)
                 target[present] += merged.toarray()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lanner.records import derived_seed
-from lanner.splits.design import Draw, Holdout, Material, ids, per_cent, split_design
+from lanner.records import Condition, derived_seed
+from lanner.splits.design import Draw, Holdout, Material, per_cent, split_design
 from lanner.splits.parameters import Parameter
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ LEAST = 4
 """Perturbations that must survive at a step of the series: fewer make no train and test part."""
 LEVELS = 100_000
 """Steps on which similarities are compared, from 0 to the largest there can be."""
-ROWS = 500
+ROWS = 128
+"""Perturbations compared with all later ones at a time: their similarities stay near a core."""
 MARK = "fitted on truth: which conditions are held out depends on their measured effects"
 
 
@@ -66,7 +67,8 @@ def graded_similarity(material: Material, parameters: Mapping[str, Any], draw: D
         raise material.error("effects were not measured", "resolve the split from a dataset")
     import numpy as np
 
-    names, profiles = _profiles(material, material.effects())
+    own = {condition: condition.id for condition in material.conditions}
+    names, profiles = _profiles(own, material.effects())
     if len(names) < LEAST:
         raise material.error(
             f"it has {len(names)} perturbations with controls, and a series takes {LEAST}",
@@ -83,40 +85,47 @@ def graded_similarity(material: Material, parameters: Mapping[str, Any], draw: D
     for s, threshold in zip(grid, thresholds, strict=True):
         alive = _survivors(similarity, rank, coins, s, threshold)
         survivors = frozenset(name for name, kept in zip(names, alive, strict=True) if kept)
-        cut = _cut(material, parameters, draw, survivors, s)
+        cut = _cut(material, own, parameters, draw, survivors, s)
         if len(survivors) >= LEAST and cut.test:
             yield cut
 
 
 def _cut(
-    material: Material, parameters: Mapping[str, Any], draw: Draw, survivors: frozenset[str], s: float
+    material: Material,
+    own: Mapping[Condition, str],
+    parameters: Mapping[str, Any],
+    draw: Draw,
+    survivors: frozenset[str],
+    s: float,
 ) -> Holdout:
-    testable = {c.perturbation for c in material.conditions if c.id in material.testable}
+    """One step of the series; ``own`` has the id of each condition."""
+    testable = {c.perturbation for c, name in own.items() if name in material.testable}
     units = survivors & testable
     most = min(len(units), len(survivors) - 1)
     tested = frozenset(draw.held_out(units, parameters["fraction"], most=most)) if most > 0 else frozenset()
     rest = survivors - tested
     kept = frozenset(draw.reserved(rest, parameters["valid_fraction"], most=len(rest) - 1))
-    held = ids(c for c in material.conditions if c.perturbation in tested)
-    gone = ids(c for c in material.conditions if c.perturbation not in survivors)
+    held = frozenset(name for c, name in own.items() if c.perturbation in tested)
+    gone = frozenset(name for c, name in own.items() if c.perturbation not in survivors)
     return Holdout(
         stratum=f"s{per_cent(s)}",
         test=held & material.testable,
-        valid=ids(c for c in material.conditions if c.perturbation in kept),
+        valid=frozenset(name for c, name in own.items() if c.perturbation in kept),
         left_out=gone | (held - material.testable),
     )
 
 
-def _profiles(material: Material, effects: Mapping[str, Array]) -> tuple[list[str], Array]:
+def _profiles(own: Mapping[Condition, str], effects: Mapping[str, Array]) -> tuple[list[str], Array]:
     """Perturbations with a measured effect, sorted, and its mean over conditions, ``(n, n_genes)``."""
     import numpy as np
 
     found: dict[str, list[Array]] = {}
-    for condition in material.conditions:
-        if condition.id in effects:
-            found.setdefault(condition.perturbation, []).append(effects[condition.id])
+    for condition, name in own.items():
+        if name in effects:
+            found.setdefault(condition.perturbation, []).append(effects[name])
     names = sorted(found)
-    return names, np.array([np.mean(found[name], axis=0) for name in names])
+    means = [found[name][0] if len(found[name]) == 1 else np.mean(found[name], axis=0) for name in names]
+    return names, np.array(means)
 
 
 def _similarity(profiles: Array, kind: str) -> Array:
@@ -132,12 +141,19 @@ def _similarity(profiles: Array, kind: str) -> Array:
     else:
         largest = 2 * float(np.sqrt(squares.max())) or 1.0  # no two are further apart
     answer = np.empty((n, n), dtype=np.int32)
+    room = np.empty(min(ROWS, n) * n)
     for start in range(0, n, ROWS):  # at once, 10,000 perturbations would take several GiB
-        rows = slice(start, start + ROWS)
-        values = profiles[rows] @ profiles.T
+        rows, later = slice(start, start + ROWS), slice(start, n)
+        shape = len(profiles[rows]), n - start
+        values = np.matmul(profiles[rows], profiles[later].T, out=room[: shape[0] * shape[1]].reshape(shape))
         if kind != "cosine":
-            values = -np.sqrt(np.maximum(squares[rows, None] + squares - 2 * values, 0))
-        answer[rows] = np.rint(values * (LEVELS / largest))
+            values *= -2
+            values += squares[rows, None]
+            values += squares[later]
+            np.sqrt(np.maximum(values, 0, out=values), out=values)
+        values *= (1 if kind == "cosine" else -1) * LEVELS / largest
+        answer[rows, later] = np.rint(values, out=values)
+        answer[later, rows] = answer[rows, later].T  # each pair is compared once
     return answer
 
 
@@ -146,8 +162,11 @@ def _quantiles(similarity: Array, shares: Sequence[float]) -> list[int]:
     import numpy as np
 
     counts = np.zeros(2 * LEVELS + 1, dtype=np.int64)
-    for start in range(0, len(similarity), ROWS):
-        counts += np.bincount(similarity[start : start + ROWS].ravel() + LEVELS, minlength=len(counts))
+    for start in range(0, len(similarity), 4 * ROWS):
+        stop = start + 4 * ROWS
+        own, later = similarity[start:stop, start:stop], similarity[start:stop, stop:]
+        counts += np.bincount(own.ravel() + LEVELS, minlength=len(counts))
+        counts += 2 * np.bincount(later.ravel() + LEVELS, minlength=len(counts))
     counts -= np.bincount(similarity.diagonal() + LEVELS, minlength=len(counts))
     share = counts.cumsum() / counts.sum()
     return [int(np.searchsorted(share, wanted - 1e-12)) - LEVELS for wanted in shares]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lanner.datasets import Dataset
-    from lanner.h5ad.checked import Expectation
+    from lanner.h5ad.expectation import Expectation
     from lanner.ingest import IngestResult
     from lanner.records import Split
     from lanner.truth import Truth
@@ -106,7 +106,7 @@ class PerturbationResponse(Task):
 
     def expectation(self, shared: Mapping[str, Any]) -> Expectation:
         """Rows of X: a profile or cells for every request, on the dataset's scale."""
-        from lanner.h5ad.checked import Expectation
+        from lanner.h5ad.expectation import Expectation
 
         return Expectation.on_scale(
             str(shared["dataset"]["scale"]),
