@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from by_hand import GENES, TWO_LINES
 
-METHODS = ("knn", "ridge", "random-forest")
+METHODS = ("knn", "ridge", "random-forest", "gradient-boosting")
 ONE_LINE = [("control", "K562", 9), ("A", "K562", 4), ("B", "K562", 11), ("C", "K562", 3), ("E", "K562", 5)]
 TABLE = {"A": [0.0, 1.0], "B": [4.0, 2.0], "C": [5.0, 2.5], "E": [9.0, -3.0], "notgene": [0.2, 1.1]}
 TRAIN = ["A", "B", "C", "E"]
