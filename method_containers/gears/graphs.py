@@ -65,7 +65,7 @@ def overlaps(paths, nodes):
 
 
 def links(paths, nodes):
-    """Edges of the network tables between two of the nodes, with the absolute weight (1 where there is none)."""
+    """Edges of the network tables between two of the nodes: absolute weight, 1 where there is none."""
     for path in paths:
         table = pd.read_csv(path, dtype={"regulator": str, "target": str}, keep_default_na=False)
         weight = table["weight"].abs() if "weight" in table else pd.Series(1.0, index=table.index)

@@ -1,4 +1,4 @@
-"""The package's network, loss, optimiser and schedule (cell-gears 0.1.2), on cells that the contract hands over."""
+"""The package's network, loss, optimiser and schedule (cell-gears 0.1.2), on the contract's cells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def trained(train, controls, usable, position, graphs, task):
     """The network in evaluation mode.
 
     ``controls``: rows of the control cells of each context; ``usable``: mask of the rows in such contexts;
-    ``position``: of the nodes of the perturbation graph; ``graphs``: edges of co-expression and of perturbations.
+    ``position``: of the nodes of the perturbation graph; ``graphs``: edges of co-expression and of it.
     """
     seed = int(os.environ.get("LANNER_SEED", task["seed"]))
     torch.manual_seed(seed)
@@ -96,7 +96,7 @@ def cell_graphs(train, rows, controls, position, task, generator):
 
 
 def fit(model, cells, train, control, epochs):
-    """Adam, its rate halved after each epoch, on the package's loss, which leaves out a condition's zero genes."""
+    """Adam, its rate halved after each epoch, on the package's loss: without a condition's zero genes."""
     means = {
         name: np.asarray(train.X[members].mean(axis=0), dtype=np.float32).ravel()
         for name, members in train.obs.groupby("perturbation").indices.items()

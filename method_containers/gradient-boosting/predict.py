@@ -1,4 +1,4 @@
-"""gradient-boosting: boosted trees from the features of target and context to the components of the change."""
+"""gradient-boosting: boosted trees from features of target and context to components of the change."""
 
 from __future__ import annotations
 

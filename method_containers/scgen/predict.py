@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def read():
-    """The task, the training data and the requests, labelled by condition (perturbation, dose) and context."""
+    """The task, the training data and the requests, labelled by condition and context."""
     task = json.loads((INPUT / "task.json").read_text(encoding="utf-8"))
     train = ad.read_h5ad(INPUT / "train.h5ad")
     requests = pd.read_csv(INPUT / "requests.csv", dtype=str, keep_default_na=False)
@@ -112,7 +112,7 @@ def not_applicable(reason: str) -> None:
 
 
 def write(genes, request_ids, cells, answered) -> None:
-    """float32 rows <request_id>/<i>, the cells of each request in order, over the training genes, in order."""
+    """float32 rows <request_id>/<i>, cells of each request in order, over the training genes, in order."""
     n_cells = cells.shape[1]
     names = [f"{name}/{index}" for name in request_ids for index in range(n_cells)]
     prediction = ad.AnnData(

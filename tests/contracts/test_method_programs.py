@@ -18,10 +18,11 @@ from lanner.tasks import TASKS
 
 TASK = TASKS["perturbation-response"]
 METHODS = [load(path.parent) for path in sorted((bundled_root() / "method_containers").glob(f"*/{MANIFEST}"))]
-OWN_PACKAGES = ("scgen", "gears")  # only their images have what they import; tests/docker/test_published_methods.py
-PYTHON = [
-    method for method in METHODS if method.command[0] == "python" and method.name not in OWN_PACKAGES
-]
+OWN_PACKAGES = (
+    "scgen",
+    "gears",
+)  # only their images have what they import; tests/docker/test_published_methods.py
+PYTHON = [method for method in METHODS if method.command[0] == "python" and method.name not in OWN_PACKAGES]
 FAST = {"steps": 30, "trees": 10}
 SPLITS = ("unseen-perturbation", "unseen-combination", "unseen-context")
 ANSWERS = {  # on `simulated`: singles, doubles of seen singles, and seen perturbations in another cell type
