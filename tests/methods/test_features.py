@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from by_hand import GENES, TWO_LINES
 
-METHODS = ("knn", "ridge", "random-forest")
+METHODS = ("knn", "ridge", "random-forest", "gradient-boosting")
 ONE_LINE = [("control", "K562", 9), ("A", "K562", 4), ("B", "K562", 11), ("C", "K562", 3), ("E", "K562", 5)]
 TABLE = {"A": [0.0, 1.0], "B": [4.0, 2.0], "C": [5.0, 2.5], "E": [9.0, -3.0], "notgene": [0.2, 1.1]}
 TRAIN = ["A", "B", "C", "E"]
@@ -132,3 +132,18 @@ def test_a_forest_depends_on_the_seed_and_on_nothing_else(stage, predict):
     assert not np.array_equal(predict("random-forest", staged, seed=2).rows, first)
     changes = np.stack([staged.mean(p, "K562") for p in TRAIN])
     assert (first >= changes.min(axis=0) - 1e-5).all() and (first <= changes.max(axis=0) + 1e-5).all()
+
+
+def test_boosting_takes_a_target_without_features_as_missing_values_where_asked_to(stage, predict):
+    staged = stage(ONE_LINE, [("Z", "K562"), ("A", "K562")], parameters={"unmeasured": "missing"})
+    assert predict("gradient-boosting", staged).answered == [True, True]
+
+
+def test_boosting_tells_apart_targets_whose_training_changes_differ(stage, predict):
+    table = {**TABLE, "D": TABLE["B"]}
+    requests = [("B", "K562"), ("D", "K562"), ("E", "K562")]
+    staged = stage(ONE_LINE, requests, tables={"t.features.csv": table}, parameters={"leaf": 1})
+    rows = predict("gradient-boosting", staged).rows
+    np.testing.assert_array_equal(rows[0], rows[1])
+    for row, name in ((0, "B"), (2, "E")):
+        np.testing.assert_allclose(rows[row], staged.mean(name, "K562"), atol=1e-3)
