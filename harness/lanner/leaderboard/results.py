@@ -49,7 +49,7 @@ def leaderboard_document(
         **({"reveal": definition.reveal} if definition.reveal != "none" else {}),
         "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
         "datasets": _datasets(scored, bounds),
-        "rows": [_row(item, definition, bounds) for item in scored],
+        "rows": [published_row(item, definition, bounds) for item in scored],
         "summaries": [summary for _, summary in groups],
         "comparisons": comparisons(groups, bounds, definition),
     }
@@ -70,7 +70,8 @@ def execution_document(scored: Sequence[Scored]) -> dict[str, Any]:
     return {"format": "lanner-execution/1", "rows": rows}
 
 
-def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def published_row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """One of the document's ``rows``, numbers not yet rounded; ``bounds`` as in ``leaderboard_document``."""
     cell = item.cell
     split = cell.artefact.split
     stands_for = definition.seeds if cell.choice.method.deterministic else (cell.seed,)
