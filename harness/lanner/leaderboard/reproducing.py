@@ -203,7 +203,7 @@ def _cell(
     if method.identity != keyed["method"]["identity"]:
         raise ConfigurationError(
             f"method {method.name} is {method.identity[:19]} here and "
-            f"{keyed['method']['identity'][:19]} in the published run; give the published one with --method FOLDER"
+            f"{keyed['method']['identity'][:19]} in the published run; give that with --method FOLDER"
         )
     granted = tuple(find_resource(settings, resource) for resource in sorted(keyed["resources"]))
     residual = published["row"]["residual"]

@@ -56,7 +56,7 @@ def of_pictures(drawn: Iterable[Drawn]) -> Iterator[tuple[str, bytes]]:
 
 
 def of_conditions(board: Board) -> Iterator[tuple[str, bytes]]:
-    """Per-condition values, as CSV for people and as a script for the page (it cannot read a CSV from disk)."""
+    """Per-condition values, as CSV for people and as a script for pages, which read no CSV from disk."""
     for item in board.material.conditions:
         yield from _of_conditions(file_stem(board.stem(item.place), item), item)
 
