@@ -191,7 +191,7 @@
     return {
       data: traces,
       layout: {
-        height: 480, margin: { l: 10, r: 10, t: 10, b: 45 }, showlegend: groups.length > 1,
+        height: 480, margin: { l: 10, r: 10, t: 34, b: 45 }, showlegend: groups.length > 1,
         legend: { orientation: "h", y: -0.2 },
         xaxis: { title: { text: plain(across + ", " + data.metric) }, automargin: true },
         yaxis: { title: { text: plain(up + ", " + data.metric) }, automargin: true },

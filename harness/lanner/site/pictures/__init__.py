@@ -48,7 +48,7 @@ def by_method(count: int, x_title: str, **layout: Any) -> dict[str, Any]:
     """The layout of a picture with a line per method, the first one on top; heights in pixels."""
     return {
         "height": MARGIN + ROW_HEIGHT * max(count, 3),
-        "margin": {"l": 10, "r": 10, "t": 10, "b": 45},
+        "margin": {"l": 10, "r": 10, "t": 34, "b": 45},
         "xaxis": {"title": {"text": text(x_title)}, "automargin": True, **layout.pop("xaxis", {})},
         "yaxis": {"automargin": True, "autorange": "reversed", "type": "category", "ticksuffix": " "},
         "showlegend": False,

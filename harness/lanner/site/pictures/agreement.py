@@ -95,7 +95,7 @@ def _figure(
         "data": [trace],
         "layout": {
             "height": 160 + ROW_HEIGHT * max(len(lines), 4),
-            "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+            "margin": {"l": 10, "r": 10, "t": 34, "b": 10},
             "xaxis": {"type": "category", "automargin": True, "tickangle": -35, "showgrid": False},
             "yaxis": {"type": "category", "automargin": True, "autorange": "reversed", "showgrid": False},
         },

@@ -68,7 +68,7 @@ def _figure(shown: Sequence[tuple[str, Mapping[str, Any], Mapping[str, float | N
         "data": [trace],
         "layout": {
             "height": 430,
-            "margin": {"l": 10, "r": 90, "t": 10, "b": 45},
+            "margin": {"l": 10, "r": 90, "t": 34, "b": 45},
             "xaxis": {
                 "type": "log",
                 "title": {"text": "wall seconds, all runs together"},

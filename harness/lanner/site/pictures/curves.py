@@ -75,7 +75,7 @@ def _figure(items: Sequence[Mapping[str, Any]], axis: str) -> dict[str, Any]:
         "data": traces,
         "layout": {
             "height": 430,
-            "margin": {"l": 10, "r": 10, "t": 10, "b": 45},
+            "margin": {"l": 10, "r": 10, "t": 34, "b": 45},
             "xaxis": {"title": {"text": axis}, "automargin": True},
             "yaxis": {"title": {"text": text(items[0]["metric"])}, "automargin": True},
             "legend": {"orientation": "h", "y": -0.25},

@@ -82,7 +82,7 @@ def skill_figure(
         "data": [of_flagged, of_known],
         "layout": {
             "height": 190 + ROW_HEIGHT * max(len(methods), 4),
-            "margin": {"l": 10, "r": 10, "t": 10, "b": 10},
+            "margin": {"l": 10, "r": 10, "t": 34, "b": 10},
             "xaxis": {"type": "category", "automargin": True, "tickangle": -35, "showgrid": False},
             "yaxis": {"type": "category", "automargin": True, "autorange": "reversed", "showgrid": False},
         },
