@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from lanner.records import sha256_json
 from lanner.registry import Registry
@@ -20,6 +20,8 @@ __all__ = ["CARDS", "ROLES", "Card", "Role", "Scorecard", "components"]
 
 class Scorecard(Protocol):
     """What every card says of a metric's numbers, whatever they are computed from; see ``Card``."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def id(self) -> str:

@@ -25,6 +25,7 @@ COMMANDS = {
     "method": "method",
     "metric": "metric",
     "network": "network",
+    "reproduce": "reproduce",
     "retry": "attempts",
     "run": "run",
     "score": "score",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from lanner.cli.building import engine_options
+from lanner.cli.leaderboard_files import diff_command, export_command, serve_command
 from lanner.cli.output import json_option, print_fields, print_json, print_table
 from lanner.config import Settings
 
@@ -15,11 +16,12 @@ SITE = Path("site")
 
 @click.group("leaderboard")
 def leaderboard_command() -> None:
-    """Build leaderboards from runs.
+    """Build leaderboards from runs, show, export and compare them.
 
     \b
     Examples:
       lanner leaderboard build leaderboards/quickstart.yaml
+      lanner leaderboard serve
       lanner leaderboard build leaderboards/real.yaml --dry-run
       lanner leaderboard informative real
     """
@@ -49,7 +51,7 @@ def build_command(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Do the runs that are missing, score them, and write leaderboard.json, a table and a page.
+    """Do the runs that are missing, score them, and write leaderboard.json and pages.
 
     FILE is a leaderboard's YAML file, or the name of a bundled one. A method that fails is a row with its
     reason (exit 1); the rest is built. Scores are computed on the CPU, as leaderboard.json is to be the same
@@ -114,6 +116,10 @@ def informative_command(settings: Settings, file: str, out: Path | None, as_json
         print_json(document)
     else:
         print_table(COLUMNS, [cells(row) for row in document["rows"]], title=definition.title)
+
+
+for _command in (serve_command, export_command, diff_command):
+    leaderboard_command.add_command(_command)
 
 
 @click.command("demo")

@@ -64,8 +64,8 @@ def build(
     monitor = monitor or Silence()
     campaign = expand(definition, settings, runner=runner, trust_process=trust_process, monitor=monitor)
     _run(campaign, engine or LocalEngine(settings, jobs), monitor)
-    scored = [_scored(cell, definition) for cell in campaign.cells]
-    bounds = {cell.artefact.split.sha256: _bounds(cell, definition) for cell in campaign.cells}
+    scored = [outcome(cell, definition) for cell in campaign.cells]
+    bounds = {cell.artefact.split.sha256: bounds_of(cell, definition) for cell in campaign.cells}
     document = leaderboard_document(definition, scored, bounds)
     folder = settings.home / "leaderboards" / definition.name
     store.write_json(folder / "leaderboard.json", document)
@@ -73,9 +73,9 @@ def build(
     results = Results(document=document, scored=tuple(scored), bounds=bounds)
     if site is None:
         return results
-    from lanner.site import write_site
+    from lanner.site import gather, write_site
 
-    return replace(results, pages=(write_site(document, scored, site),))
+    return replace(results, pages=(write_site(gather(document, scored, bounds), site),))
 
 
 def place(
@@ -141,7 +141,8 @@ def _prepare(campaign: Campaign, missing: list[tuple[Cell, str]], monitor: Monit
                 monitor.say(f"  {line}")
 
 
-def _scored(cell: Cell, definition: Definition) -> Scored:
+def outcome(cell: Cell, definition: Definition) -> Scored:
+    """What became of a cell: its record and, where it succeeded, its per-condition scores."""
     if cell.skip is not None:
         record = {
             "state": State.SKIPPED,
@@ -184,7 +185,8 @@ def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
         return InfrastructureError(reason, ErrorClass.METRIC_ERROR)
 
 
-def _bounds(cell: Cell, definition: Definition) -> pd.DataFrame:
+def bounds_of(cell: Cell, definition: Definition) -> pd.DataFrame:
+    """Per-condition scores of the bounds of a cell's split."""
     home, split, task = cell.artefact.settings.home, cell.artefact.split, definition.task
     stored = scores.stored_bounds(home, split, task, definition.metrics)
     return (

@@ -56,7 +56,7 @@ def leaderboard_document(
         **({"resources": [item.describe() for item in definition.resources]} if definition.resources else {}),
         "metrics": [_metric(name, name in definition.task.primary) for name in definition.metrics],
         "datasets": _datasets(scored, bounds),
-        "rows": [_row(item, definition, bounds) for item in scored],
+        "rows": [published_row(item, definition, bounds) for item in scored],
         "summaries": [summary for _, summary in groups],
         "comparisons": comparisons(groups, bounds, definition),
     }
@@ -79,7 +79,8 @@ def execution_document(scored: Sequence[Scored]) -> dict[str, Any]:
     return {"format": "lanner-execution/1", "rows": rows}
 
 
-def _row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+def published_row(item: Scored, definition: Definition, bounds: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """One of the document's ``rows``, numbers not yet rounded; ``bounds`` as in ``leaderboard_document``."""
     cell = item.cell
     split = cell.artefact.split
     own_options = {name: cell.choice.options[name] for name in cell.choice.own_options}

@@ -201,6 +201,7 @@ class DockerRunner:
                 "runner": self.kind,
                 "image_id": image.id,
                 "digests": list(image.attrs.get("RepoDigests") or []),
+                "image_mb": round((image.attrs.get("Size") or 0) / 2**20, 1) or None,
                 "tag": None if method.image else method.tag,
                 "engine": self._client.version().get("Version"),
                 "engine_name": "podman" if self._is_podman else "docker",

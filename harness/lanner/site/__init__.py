@@ -1,92 +1,77 @@
-"""The built page: one static folder that opens from disk, with no network, and hosts anywhere."""
+"""The built pages: one static folder that opens from disk, with no network, and hosts anywhere."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from lanner.leaderboard.exporting import find_results
+from lanner.site.dataset_pages import dataset_pages
+from lanner.site.downloads import ABOUT, of_conditions, of_pictures, whole
+from lanner.site.environment import environment
+from lanner.site.listings import listings
+from lanner.site.material import Material, gather
+from lanner.site.method_pages import method_pages
+from lanner.site.metric_pages import metric_pages
+from lanner.site.overview import overview
+from lanner.site.pages import Page, board
+from lanner.site.run_pages import run_files, run_pages
+from lanner.site.shared import shared_files
+from lanner.store import write_bytes
 
-from lanner.leaderboard.table import AGAINST, PlainTable, markdown, number, partial, problems, tables
-from lanner.leaderboard.verdict import across
-from lanner.records import printable
-from lanner.site.dots import dot_plot
-from lanner.store import write_bytes, write_json
+__all__ = ["FOLDERS", "Material", "find_results", "gather", "render", "site_files", "write_site"]
 
-if TYPE_CHECKING:
-    from lanner.leaderboard.outcomes import Scored
+FOLDERS = ("assets", "data", "datasets", "methods", "metrics", "runs")
+"""Folders of a site that belong to it alone: a page of a method that is gone goes too."""
 
 
-def write_site(document: Mapping[str, Any], scored: Sequence[Scored], folder: Path) -> Path:
-    """Write index.html, leaderboard.json, leaderboard.md and scores.parquet to ``folder``; return the page.
+def write_site(material: Material, folder: Path) -> Path:
+    """Write all pages and downloads to ``folder``, each file whole; return the first page.
 
-    Every file appears whole; a page is rendered from the document alone, so its numbers are those of
-    leaderboard.json. All text of methods and datasets is escaped.
+    Pages are rendered from the material alone, so their numbers are those of leaderboard.json. All text of
+    methods and datasets is escaped. Files in ``FOLDERS`` that no longer belong to the site are removed.
     """
-    write_json(folder / "leaderboard.json", document)
-    write_bytes(folder / "leaderboard.md", markdown(document).encode())
-    scores = scores_table(scored)
-    if scores is not None:
-        write_bytes(folder / "scores.parquet", scores.to_parquet(index=False))
-    page = folder / "index.html"
-    write_bytes(page, render(document).encode())
-    return page.resolve()
+    written = set()
+    for path, data in site_files(material):
+        target = folder / path
+        if not target.is_file() or target.read_bytes() != data:
+            write_bytes(target, data)
+        written.add(target)
+    for name in FOLDERS:
+        for old in sorted((folder / name).glob("*")):
+            if old.is_file() and old not in written:
+                old.unlink()
+    return (folder / "index.html").resolve()
 
 
-def render(document: Mapping[str, Any]) -> str:
-    """index.html's text."""
-    environment = Environment(
-        loader=PackageLoader("lanner.site"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: printable(value, keep="\n") if type(value) is str else value,
-    )
-    template = environment.get_template("index.html")
-    primary = [metric for metric in document["metrics"] if metric["primary"]]
-    return template.render(
-        document=document,
-        sections=[_section(table, document, primary) for table in tables(document)],
-        partial=partial(document),
-        problems=problems(document),
-        unsealed=any(row["unsealed"] for row in document["rows"]),
-        residuals=sorted({row["residual"] for row in document["rows"] if row["residual"]}),
-        number=number,
-        against=AGAINST,
-        across=across(document),
-    )
+def site_files(material: Material) -> Iterator[tuple[str, bytes]]:
+    """Every file of a site: its path below the folder, and its bytes."""
+    cut = board(material)
+    files = whole(material)
+    yield from files.items()
+    yield from shared_files()
+    yield from of_conditions(cut)
+    yield from run_files(cut)
+    downloads = [{"path": name, "about": ABOUT[name]} for name in files]
+    made = environment()
+    for page in _pages(material):
+        for part in (page.context, *page.context.get("places", ())):
+            yield from of_pictures(part.get("pictures", ()))
+        template = made.get_template(page.template)
+        text = template.render(document=material.document, page=page, downloads=downloads, **page.context)
+        yield page.path, text.encode()
 
 
-def scores_table(scored: Sequence[Scored]) -> pd.DataFrame | None:
-    """Every per-condition score with the run it belongs to, one row per value."""
-    frames = []
-    for item in scored:
-        if item.frame is not None:
-            keys = {
-                "dataset": item.cell.artefact.dataset.entry.id,
-                "split": item.cell.artefact.split.id,
-                "method": item.cell.choice.label,
-                "seed": item.cell.seed,
-                "key": item.cell.plan.folder.key,
-            }
-            frames.append(item.frame.assign(**keys))
-    return pd.concat(frames, ignore_index=True) if frames else None
+def render(material: Material) -> dict[str, str]:
+    """The text of every page by its path."""
+    return {path: data.decode() for path, data in site_files(material) if path.endswith(".html")}
 
 
-def _section(
-    table: PlainTable, document: Mapping[str, Any], primary: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    dataset = next(item for item in document["datasets"] if item["id"] == table.dataset)
-    shown = [metric for metric in primary if metric["id"] in table.columns]
-    plots = [
-        (
-            metric,
-            dot_plot([(name, summary["scores"][metric["id"]]) for name, summary in table.summaries.items()]),
-        )
-        for metric in shown
-    ]
-    anchor = "".join(char if char.isalnum() else "-" for char in table.title)
-    return {"table": table, "dataset": dataset, "plots": [(m, p) for m, p in plots if p], "anchor": anchor}
+def _pages(material: Material) -> Iterator[Page]:
+    cut = board(material)
+    yield overview(cut)
+    yield from listings(cut)
+    yield from dataset_pages(cut)
+    yield from method_pages(cut)
+    yield from metric_pages(cut)
+    yield from run_pages(cut)
