@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,23 +91,6 @@ def choose_runner(wanted: str, settings: Settings) -> str:
         markup=False,
     )
     return "process"
-
-
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """``--engine`` and ``--engine-config``, for commands that place runs."""
-    where = click.option(
-        "--engine",
-        type=click.Choice(["local", "dask", "slurm-array"]),
-        default="local",
-        show_default=True,
-        help="What places the runs.",
-    )
-    how = click.option(
-        "--engine-config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="YAML of the engine: address, classes of workers, partition.",
-    )
-    return where(how(command))
 
 
 def default_jobs() -> int:

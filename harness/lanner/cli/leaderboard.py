@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lanner.cli.building import engine_options
+from lanner.cli.engine import engine_options
 from lanner.cli.leaderboard_files import diff_command, export_command, serve_command
 from lanner.cli.output import json_option, print_fields, print_json, print_table
 from lanner.config import Settings

@@ -10,7 +10,7 @@ import click
 from rich.live import Live
 
 from lanner import store
-from lanner.cli.building import engine_options
+from lanner.cli.engine import engine_options
 from lanner.cli.output import json_option, plain_table, print_json, print_table, talk
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
