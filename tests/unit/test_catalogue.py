@@ -10,6 +10,7 @@ from lanner.catalogue.pages import GENERATED, pages, write
 from lanner.compat import COMPAT
 from lanner.errors import ConfigurationError
 from lanner.metrics import METRICS
+from lanner.networks import NETWORK_METRICS
 
 REFERENCE = Path(__file__).parent.parent.parent / "docs" / "reference" / "metrics"
 
@@ -64,6 +65,17 @@ def test_every_metric_has_an_entry_with_its_hash_and_definition() -> None:
         assert f"\n## {name}\n" in text
         assert catalogue.find(name).card.sha256[:12] in text
     assert all(COMPAT[name].card.faults[:20].replace("|", "\\|") in text for name in COMPAT)
+
+
+def test_every_metric_of_networks_has_an_entry_and_is_found_by_its_name() -> None:
+    text = "\n".join(pages().values())
+    assert sorted(catalogue.network_names()) == list(NETWORK_METRICS)
+    for name in catalogue.network_names():
+        assert f"\n## {name}\n" in text
+        assert NETWORK_METRICS[name].card.sha256[:12] in text
+        card = NETWORK_METRICS[name].card
+        assert catalogue.document(name)["kind"] == (catalogue.PEER if card.peer else catalogue.OWN)
+        assert card.faults[:20] in text
 
 
 def test_writing_again_changes_nothing_and_removes_pages_without_cards(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from lanner.cli import lanner
 from lanner.compat import COMPAT
 from lanner.metrics import METRICS
+from lanner.networks import NETWORK_METRICS
 
 
 def run(*arguments):
@@ -27,6 +28,17 @@ def test_list_peers_names_every_metric_of_a_peer():
     result = run("list", "--peers")
     assert result.exit_code == 0
     assert all(name in result.output for name in COMPAT)
+
+
+def test_list_networks_names_every_metric_of_networks_and_info_knows_them():
+    result = run("list", "--networks")
+    assert result.exit_code == 0
+    assert all(name in result.output for name in NETWORK_METRICS)
+    cards = json.loads(run("list", "--networks", "--json").stdout)
+    assert {card["id"] for card in cards} == set(NETWORK_METRICS)
+    card = json.loads(run("info", "edge_wasserstein/top", "--json").output)
+    assert card["sha256"] == NETWORK_METRICS["edge_wasserstein/top"].card.sha256
+    assert "random.sample" in run("info", "causalbench/false_omission_rate").output
 
 
 def test_list_as_json_has_both_kinds():

@@ -65,6 +65,14 @@ def test_every_peer_has_requirements_a_script_and_committed_answers() -> None:
         assert (REPOSITORY / "tests" / "golden" / "peers" / f"{peer}.json").exists()
 
 
+def test_every_peer_of_networks_has_requirements_a_script_and_committed_answers() -> None:
+    folder = REPOSITORY / "benchmarks" / "peers"
+    for peer, script in environments.NETWORK_PEERS.items():
+        assert "==" in (folder / "requirements" / f"{peer}.txt").read_text()
+        assert (folder / "runners" / f"{script}.py").exists()
+        assert (REPOSITORY / "tests" / "golden" / "peers" / "networks" / f"{peer}.json").exists()
+
+
 def test_limits_grow_with_the_work() -> None:
     rate = {"flops": 1e11, "keys": 1e8, "bytes": 1e10, "l1": 1e9}
     small = limits.limits(limits.Work(10, 50, 100, 200, 10_000), rate)

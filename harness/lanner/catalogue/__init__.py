@@ -1,7 +1,8 @@
 """All metrics there are: Lanner's own, which rank, and the peers', which reproduce published numbers.
 
-Two registries, two kinds of cards, one catalogue: ids, families (the names under which people compare
-numbers), and documents for the command line and the reference pages.
+Three registries, one catalogue: ids, families (the names under which people compare numbers), and documents
+for the command line and the reference pages. Metrics of networks, own and peers', stand apart: what they
+score is no expression, so nothing compares them with the others.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Any
 
 from lanner.compat import COMPAT, PeerMetric
 from lanner.metrics import METRICS, Metric
+from lanner.networks import NETWORK_METRICS, NetworkMetric
 from lanner.registry import unknown_name
 
-__all__ = ["OWN", "PEER", "document", "families", "family_of", "find", "members", "names"]
+__all__ = ["OWN", "PEER", "document", "families", "family_of", "find", "members", "names", "network_names"]
 
 OWN, PEER = "lanner", "peer"
 """The two kinds of metrics."""
@@ -57,22 +59,29 @@ Own cards do not state a family, because a score of Lanner is compared with its 
 
 
 def names() -> Iterator[str]:
-    """Ids of all metrics: Lanner's own first, each kind sorted."""
+    """Ids of all metrics of expression: Lanner's own first, each kind sorted."""
     yield from METRICS
     yield from COMPAT
 
 
+def network_names() -> list[str]:
+    """Ids of all metrics of networks: Lanner's own first, each kind sorted."""
+    return sorted(NETWORK_METRICS, key=lambda name: (bool(NETWORK_METRICS[name].card.peer), name))
+
+
 def find(name: str) -> Metric | PeerMetric:
-    """The metric of an id; raises ConfigurationError with the nearest one for an id nobody declared."""
+    """The metric of expression of an id; raises ConfigurationError with the nearest one for an unknown id."""
     if name in METRICS:
         return METRICS[name]
     if name in COMPAT:
         return COMPAT[name]
-    raise unknown_name("metric", name, names())
+    raise unknown_name("metric", name, [*names(), *network_names()])
 
 
 def family_of(name: str) -> str:
     """The name under which people compare this metric's numbers; its own name where nobody else has it."""
+    if name in NETWORK_METRICS:
+        return NETWORK_METRICS[name].card.family
     metric = find(name)
     if isinstance(metric, PeerMetric):
         return metric.card.family
@@ -111,8 +120,9 @@ def members(name: str) -> tuple[str, list[str]]:
 
 def document(name: str) -> dict[str, Any]:
     """The card as JSON, with its kind, family, hash and the text of its definition."""
-    metric = find(name)
-    kind = PEER if isinstance(metric, PeerMetric) else OWN
+    metric = NETWORK_METRICS[name] if name in NETWORK_METRICS else find(name)
+    is_peers = metric.card.peer if isinstance(metric, NetworkMetric) else isinstance(metric, PeerMetric)
+    kind = PEER if is_peers else OWN
     card = asdict(metric.card)
     named = {"id": name, "kind": kind, "family": family_of(name)}
     return {**named, **card, "definition": metric.definition, "sha256": metric.card.sha256}

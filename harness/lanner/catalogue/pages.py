@@ -10,6 +10,7 @@ from typing import Any
 from lanner import catalogue
 from lanner.compat import COMPAT
 from lanner.metrics import METRICS
+from lanner.networks import NETWORK_METRICS
 
 __all__ = ["pages", "write"]
 
@@ -27,6 +28,11 @@ OWN_FIELDS = (
     *("tolerance", "citation"),
 )
 PEER_FIELDS = ("space", "reference", "estimator", "ties", "undefined", "faults", "needs", "per", "citation")
+NETWORK_FIELDS = (
+    *("scope", "requires_truth", "unit", "pooling", "estimator", "ties", "missing", "self_loops"),
+    *("unmeasured", "undefined", "faults", "citation"),
+)
+NETWORKS = "networks.md"
 SILENT = (None, "none", "", (), 0, 0.0, "perturbation")
 """What a card says where there is nothing to say; one value per perturbation is the rule."""
 GENERATED = (
@@ -42,12 +48,19 @@ def pages() -> dict[str, str]:
         if own:
             found[f"{level}.md"] = _page(title, "", own, OWN_FIELDS)
     for prefix, names in _peers().items():
-        card = COMPAT[names[0]].card
-        lead = (
-            f"What {card.peer} {card.peer_version} computes, for comparison with its published numbers. "
-            "Nothing here ranks a method.\n"
+        title = f"Peers: {COMPAT[names[0]].card.peer}"
+        found[_file(prefix)] = _page(title, _lead(names[0]), names, PEER_FIELDS)
+    own = [name for name in NETWORK_METRICS if not NETWORK_METRICS[name].card.peer]
+    lead = (
+        "What judges a predicted network of regulators and targets. Held-out effects are those of "
+        "interventions in cells no method has seen; `/unseen` judges by interventions that no method saw at "
+        "all.\n"
+    )
+    found[NETWORKS] = _page("Networks", lead, own, NETWORK_FIELDS)
+    for prefix, names in _network_peers().items():
+        found[_file(prefix)] = _page(
+            f"Peers: {NETWORK_METRICS[names[0]].card.peer}", _lead(names[0]), names, NETWORK_FIELDS
         )
-        found[_file(prefix)] = _page(f"Peers: {card.peer}", lead, names, PEER_FIELDS)
     return found
 
 
@@ -69,6 +82,23 @@ def _peers() -> dict[str, list[str]]:
     for name in COMPAT:
         found.setdefault(name.partition("/")[0], []).append(name)
     return found
+
+
+def _network_peers() -> dict[str, list[str]]:
+    """The same for metrics of networks."""
+    found: dict[str, list[str]] = {}
+    for name in NETWORK_METRICS:
+        if NETWORK_METRICS[name].card.peer:
+            found.setdefault(name.partition("/")[0], []).append(name)
+    return found
+
+
+def _lead(name: str) -> str:
+    card = NETWORK_METRICS[name].card if name in NETWORK_METRICS else COMPAT[name].card
+    return (
+        f"What {card.peer} {card.peer_version} computes, for comparison with its published numbers. "
+        "Nothing here ranks a method.\n"
+    )
 
 
 def _file(prefix: str) -> str:
@@ -93,6 +123,15 @@ def _index() -> str:
         "",
         *(f"- [{LEVELS[level]}]({level}.md)" for level in levels),
         "",
+        "## Networks: which regulator acts on which gene",
+        "",
+        f"- [Own metrics]({NETWORKS})",
+        *(
+            f"- [{NETWORK_METRICS[names[0]].card.peer}]({_file(prefix)}) "
+            f"{NETWORK_METRICS[names[0]].card.peer_version}: {len(names)} metrics"
+            for prefix, names in _network_peers().items()
+        ),
+        "",
         "## Peers",
         "",
         *(
@@ -115,7 +154,8 @@ def _index() -> str:
         ":hidden:",
         "",
         *levels,
-        *(_file(prefix).removesuffix(".md") for prefix in _peers()),
+        NETWORKS.removesuffix(".md"),
+        *(_file(prefix).removesuffix(".md") for prefix in (*_peers(), *_network_peers())),
         "```",
         "",
     ]
@@ -137,10 +177,11 @@ def _page(title: str, lead: str, names: Iterable[str], fields: tuple[str, ...]) 
 
 
 def _entry(document: Mapping[str, Any], fields: tuple[str, ...]) -> list[str]:
+    best = "" if document["best"] is None else f", best {document['best']:g}"
     better = {
-        "nearest": f"nearest to {document['best']:g}",
+        "nearest": f"nearest to {document['best']}",
         "neither": "neither: information, not a score",
-    }.get(document["better"], f"{document['better']} is better, best {document['best']:g}")
+    }.get(document["better"], f"{document['better']} is better{best}")
     stated = {"family": document["family"], "better": better, "chance": document.get("chance")}
     stated |= {field: document[field] for field in fields}
     rows = [

@@ -36,22 +36,32 @@ def metric_command() -> None:
 
 @metric_command.command("list")
 @click.option("--peers", is_flag=True, help="The peers' metrics, which reproduce numbers and rank nothing.")
+@click.option("--networks", is_flag=True, help="The metrics of networks, Lanner's own and the peers'.")
 @json_option
-def list_command(peers: bool, as_json: bool) -> None:
+def list_command(peers: bool, networks: bool, as_json: bool) -> None:
     """All metrics, one line each; --json has both kinds.
 
     \b
     Examples:
       lanner metric list
       lanner metric list --peers
+      lanner metric list --networks
       lanner metric list --json
     """
     from lanner import catalogue
     from lanner.compat import COMPAT
     from lanner.metrics import METRICS
+    from lanner.networks import NETWORK_METRICS
 
     if as_json:
-        print_json([catalogue.document(name) for name in catalogue.names()])
+        names = catalogue.network_names() if networks else catalogue.names()
+        print_json([catalogue.document(name) for name in names])
+    elif networks:
+        judged = [NETWORK_METRICS[name].card for name in catalogue.network_names()]
+        print_table(
+            ("metric", "judged by", "per", "better", "chance", "what it is"),
+            [(c.id, c.requires_truth, c.unit, c.better, _chance(c.chance), c.summary) for c in judged],
+        )
     elif peers:
         columns = ("metric", "family", "better", "best", "needs", "what it is")
         found = [COMPAT[name].card for name in COMPAT]

@@ -61,6 +61,10 @@ def early_ratio(n: Array, t: Array) -> float:
     return early_precision(n, t) / share(n, t)
 
 
+CHANCE: dict[Score, float] = {above_chance: 0.0, area_under_roc: 0.5, early_ratio: 1.0}
+"""What a constant network gets where that is the same on every truth."""
+
+
 def gold_ranking(network: Network, truth: NetworkTruth) -> Ranking:
     """The ranking of measured candidate pairs against the gold edges."""
     assert truth.gold is not None
@@ -75,14 +79,17 @@ def effect_ranking(network: Network, truth: NetworkTruth) -> Ranking:
 
 
 def scored(
-    network: Network, truth: NetworkTruth, ranking: Callable[..., Ranking], score: Score, chance: Score
+    network: Network, truth: NetworkTruth, ranking: Callable[..., Ranking], score: Score
 ) -> NetworkValues:
-    """The score over all pairs, and that of each regulator's own pairs; resampling repeats regulators."""
+    """The score over all pairs, and that of each regulator's own pairs; resampling repeats regulators.
+
+    Chance is what the score gives a constant network: all pairs are one block.
+    """
     ranks = ranking(network, truth)
     n, t = ranks.blocks()
     if not 0 < t.sum() < n.sum():
         return NetworkValues.nothing(UNSCORABLE, ONE_CLASS)
-    expected = chance(n, t)
+    expected = CHANCE.get(score, score(n.sum(keepdims=True), t.sum(keepdims=True)))
     if not len(ranks.row):
         return NetworkValues.nothing(UNDEFINED, NO_PAIR, expected)
 
@@ -107,7 +114,6 @@ def _define(
     names: tuple[str, str, str],
     text: str,
     score: Score,
-    chance: Score,
     card: dict[str, Any],
 ) -> None:
     """Register one score of the gold ranking, or of the ranking by effects (``effect_`` ids)."""
@@ -115,7 +121,7 @@ def _define(
     ranking = effect_ranking if card is EFFECT else gold_ranking
 
     def ranked(network: Network, truth: NetworkTruth) -> NetworkValues:
-        return scored(network, truth, ranking, score, chance)
+        return scored(network, truth, ranking, score)
 
     ranked.__doc__ = text
     network_metric(
@@ -126,7 +132,7 @@ def _define(
         undefined=f"{NO_PAIR}; the truth: {ONE_CLASS}",
         better="higher",
         best=None if score is early_ratio else 1.0,
-        chance=0.0 if score is above_chance else "truth",
+        chance=CHANCE.get(score, "truth"),
         citation=DREAM if score in (average_precision, area_under_roc) else BEELINE,
         **RANKED,
         **card,
@@ -142,35 +148,30 @@ _define(
     ("gold_auprc", "AUPRC against gold edges", "edge auprc"),
     _PRECISION.format(subject="Known edges"),
     average_precision,
-    chance_precision,
     GOLD,
 )
 _define(
     ("effect_auprc", "AUPRC against held-out effects", "edge auprc"),
     _PRECISION.format(subject="Significant effects"),
     average_precision,
-    chance_precision,
     EFFECT,
 )
 _define(
     ("gold_auprc/normalised", "AUPRC against gold edges, above chance", "edge auprc"),
     """Average precision of known edges, less what a constant network gets, over what is left to gain.""",
     above_chance,
-    lambda n, t: 0.0,
     GOLD,
 )
 _define(
     ("gold_auroc", "AUROC against gold edges", "edge auroc"),
     """Share of pairs of an edge and a non-edge that the ranking has in the right order, ties one half.""",
     area_under_roc,
-    lambda n, t: 0.5,
     GOLD,
 )
 _define(
     ("effect_auroc", "AUROC against held-out effects", "edge auroc"),
     """Share of pairs of an effect and a non-effect ranked in the right order, ties one half.""",
     area_under_roc,
-    lambda n, t: 0.5,
     EFFECT,
 )
 _define(
@@ -181,14 +182,12 @@ _define(
     expectation, where BEELINE divides by the edges that are there.
     """,
     early_precision,
-    share,
     GOLD,
 )
 _define(
     ("gold_early_precision/ratio", "Early precision ratio against gold edges", "early precision"),
     """Early precision divided by the prevalence of known edges (BEELINE's EPR).""",
     early_ratio,
-    lambda n, t: 1.0,
     GOLD,
 )
 
