@@ -2,6 +2,7 @@
 
 A limit is for the algorithm used at the rate of one primitive (``field/performance.md``), no proof of
 optimality: one sort of all keys for ranks, one pass over memory for sums, float32 products for distances.
+Those are products of dense rows: who skips zeros may take less than this limit.
 """
 
 from __future__ import annotations

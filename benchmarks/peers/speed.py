@@ -132,6 +132,7 @@ def main() -> None:
                     turns = Turn(row, files, Path(temporary), chosen.environments)
                     document["rows"].append(measure(row, size, turns, chosen.repeats, limit[row.stage]))
                     print(json.dumps(document["rows"][-1]), file=sys.stderr)
+                    figures.write("peers", document, chosen.out)  # a failure loses one row
             document["validation"].append(validation(size, files, work, chosen.repeats))
     if not chosen.stage:
         document["rows"] += imports(chosen.environments, chosen.repeats)

@@ -47,13 +47,13 @@ class ScaleCheck:
                 f"/X has values up to {high:.4g}, but {self._scale} expression stays below "
                 f"{self._maximum:g}; write values on the scale of train.h5ad's X, not counts",
             )
-        self._n_nonzero += int(np.count_nonzero(values))
         if self._minimum is not None:
-            mass = float(values.sum(dtype=np.float64))
+            mass = float(values.sum())
             negative = -float(values[values < 0].sum(dtype=np.float64)) if low < 0 else 0.0
             self._mass += mass + 2 * negative
             self._negative_mass += negative
-        if self._whole:
+        if self._whole:  # what follows says nothing once a value is not whole
+            self._n_nonzero += int(np.count_nonzero(values))
             self._highest = max(self._highest, high)
             self._whole = bool((values == np.rint(values)).all())
 
