@@ -216,6 +216,15 @@ def test_linear_embedding_takes_the_perturbations_rows_from_a_granted_table(stag
     )
 
 
+def test_linear_embedding_without_any_feature_adds_the_mean_of_its_columns(stage, predict):
+    cells = [cell for cell in TWO_LINES if cell[1] == "K562"]
+    empty = {"empty.features.csv": {gene: [] for gene in (*GENES, "Z")}}
+    staged = stage(cells, [("Z", "K562")], parameters={"perturbations": "resource"}, tables=empty)
+    changes = [staged.delta(name, "K562") for name in ("A", "B", "C", "A+C")]
+    expected = staged.mean("control", "K562") + np.sum(changes, axis=0) / 5  # the control's column is zero
+    np.testing.assert_allclose(predict("linear-embedding", staged).rows[0], expected, rtol=1e-6, atol=1e-6)
+
+
 def test_linear_embedding_needs_the_table_it_is_told_to_use(stage, predict):
     result = predict(
         "linear-embedding", stage(TWO_LINES, [("D", "K562")], parameters={"perturbations": "resource"})

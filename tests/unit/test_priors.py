@@ -13,9 +13,11 @@ import boards
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lanner import leaderboard, resources
+from lanner.cli import lanner
 from lanner.config import Settings, bundled_root
 from lanner.errors import ConfigurationError, InfrastructureError
 from lanner.resources import derived
@@ -292,6 +294,24 @@ def test_grants_are_rows_of_their_own_with_runs_of_their_own(sets: Settings) -> 
     assert len({row["scores"]["mse"]["value"] for row in document["rows"]}) == 3
     assert {item["method"]: item["resources"] for item in document["summaries"]} == asked
     assert [item["id"] for item in document["resources"]] == ["empty", "random", "sets"]
+
+
+def test_the_command_line_lists_describes_and_fetches_priors(sets: Settings) -> None:
+    assert sets.registry is not None
+    add(sets.registry, "placed", kind="features", generated=recipe("sets", "embedding"))
+
+    def run(*arguments: str) -> Any:
+        result = CliRunner().invoke(lanner, ["resource", *arguments, "--json"], obj=None, env=environment)
+        assert result.exit_code == 0, result.output
+        return json.loads(result.output)
+
+    environment = {"LANNER_HOME": str(sets.home)}
+    listed = {item["id"]: item for item in run("list")}
+    assert set(entries()) <= set(listed) and listed["dorothea-shuffled"]["of"] == "dorothea"
+    assert run("info", "go-bp")["citation"]["doi"] == "10.1093/nar/gkaa1113"
+    arguments = ["--registry", str(sets.registry), "resource", "fetch", "placed", "--json"]
+    fetched = json.loads(CliRunner().invoke(lanner, arguments, env=environment).output)
+    assert Path(fetched["at"]).read_bytes() == resources.find(sets, "placed").whole()
 
 
 def test_what_is_granted_is_said_once(sets: Settings) -> None:

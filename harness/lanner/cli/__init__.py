@@ -26,6 +26,7 @@ COMMANDS = {
     "metric": "metric",
     "network": "network",
     "reproduce": "reproduce",
+    "resource": "resource",
     "retry": "attempts",
     "run": "run",
     "score": "score",

@@ -22,7 +22,7 @@ from lanner.registry import unknown_name
 from lanner.resources import derived, generated, prepared
 from lanner.schemas import load_yaml
 
-__all__ = ["Resource", "files", "find", "genes_of", "load"]
+__all__ = ["Resource", "files", "find", "genes_of", "load", "names"]
 
 MANIFEST = "resource.yaml"
 GENERATOR_VERSION = 1
@@ -57,6 +57,13 @@ class Resource:
         return f"{self.id}.{self.kind}{path.with_suffix('').suffix if path.suffix == '.gz' else path.suffix}"
 
     @property
+    def kept(self) -> Path | None:
+        """Where it is kept once fetched or made; None where it lies beside its entry or takes no time."""
+        if "sources" not in self.document and self.base is None:
+            return None
+        return self.settings.home / "data" / "resources" / self.id / f"{self.sha256}{ENDINGS[self.kind]}"
+
+    @property
     def citation(self) -> Mapping[str, Any] | None:
         """Whom to cite: its own source, or that of what it is made from."""
         return self.document.get("citation") or (self.base.citation if self.base else None)
@@ -84,7 +91,7 @@ class Resource:
 
     def make(self, progress: Progress | None = None) -> None:
         """Fetch and make now what is kept in LANNER_HOME, once, before the runs of several processes ask."""
-        if "sources" in self.document or self.base is not None:
+        if self.kept is not None:
             self.whole(progress)
 
     def whole(self, progress: Progress | None = None) -> bytes:
@@ -92,12 +99,18 @@ class Resource:
         if "file" in self.document:
             content = _verified(self.folder, self.document["file"])
             return gzip.decompress(content) if str(self.document["file"]["path"]).endswith(".gz") else content
-        kept = self.settings.home / "data" / "resources" / self.id / f"{self.sha256}{ENDINGS[self.kind]}"
-        if "sources" in self.document:
+        kept, base = self.kept, self.base
+        if base is None:
+            assert kept is not None, "a table made from nothing has no whole"
             return prepared.content(self.folder, self.document, kept, self.settings, progress)
-        assert self.base is not None
-        base, recipe = self.base, self.document["generated"]
+        assert kept is not None
+        recipe = self.document["generated"]
         return prepared.once(kept, lambda: derived.derive(base.kind, base.whole(progress), recipe))
+
+
+def names(settings: Settings) -> list[str]:
+    """Ids of all entries, sorted."""
+    return sorted(settings.entries("resources", MANIFEST))
 
 
 def find(settings: Settings, name: str) -> Resource:
