@@ -56,6 +56,7 @@ LAYERS = (
         "cleaning",
         "doctor",
         "method_check",
+        "network_resource",
     ),
     ("cli",),
 )

@@ -24,6 +24,7 @@ COMMANDS = {
     "logs": "run",
     "method": "method",
     "metric": "metric",
+    "network": "network",
     "retry": "attempts",
     "run": "run",
     "score": "score",
