@@ -13,12 +13,22 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from benchmarks import figures
-from benchmarks.peers import agreement, answers, environments
-from benchmarks.peers.agreement import FOLDER
+from benchmarks.peers import agreement, answers, environments, network_agreement
+from benchmarks.peers.agreement import Agreement
+from benchmarks.peers.environments import NETWORK_PEERS, PEERS
+
+KNOWN = (*PEERS, *NETWORK_PEERS)
+
+
+def committed(peer: str) -> Path:
+    """Where a peer's answers are kept."""
+    folder = network_agreement.FOLDER if peer in NETWORK_PEERS else agreement.FOLDER
+    return folder / f"{peer}.json"
 
 
 def main() -> None:
@@ -35,17 +45,17 @@ def main() -> None:
         "--write", action="store_true", help="commit the peers' numbers to tests/golden/peers"
     )
     parser.add_argument("--environments", type=Path, default=environments.DEFAULT, metavar="DIR")
-    parser.add_argument("peers", nargs="*", metavar="PEER", help=f"of {', '.join(environments.PEERS)} [all]")
+    parser.add_argument("peers", nargs="*", metavar="PEER", help=f"of {', '.join(KNOWN)} [all]")
     arguments = parser.parse_args()
-    unknown = set(arguments.peers) - set(environments.PEERS)
+    unknown = set(arguments.peers) - set(KNOWN)
     if unknown:
-        parser.error(f"no peer named {', '.join(sorted(unknown))}; known: {', '.join(environments.PEERS)}")
-    peers = arguments.peers or list(environments.PEERS)
+        parser.error(f"no peer named {', '.join(sorted(unknown))}; known: {', '.join(KNOWN)}")
+    peers = arguments.peers or list(KNOWN)
     if arguments.write:
-        FOLDER.mkdir(parents=True, exist_ok=True)
         for peer in peers:
-            environments.run(peer, arguments.environments, str(FOLDER / f"{peer}.json"))
-            print(f"written: {FOLDER / peer}.json")
+            committed(peer).parent.mkdir(parents=True, exist_ok=True)
+            environments.run(peer, arguments.environments, str(committed(peer)))
+            print(f"written: {committed(peer)}")
         return
     rows = [check(peer, arguments.environments) for peer in peers]
     figures.show(
@@ -67,17 +77,14 @@ def check(peer: str, folder: Path) -> dict[str, Any]:
         out = Path(temporary) / "answers.json"
         environments.run(peer, folder, str(out))
         live = answers.read(out)
-    committed = answers.read(FOLDER / f"{peer}.json")
+    known = answers.read(committed(peer))
     moved = [
-        f"{peer} {name}: {label} was {committed['values'][name][label]!r}, is {value!r}"
+        f"{peer} {name}: {label} was {known['values'][name][label]!r}, is {value!r}"
         for name, of in live["values"].items()
         for label, value in of.items()
-        if not _same(value, committed["values"].get(name, {}).get(label, math.inf))
+        if not _same(value, known["values"].get(name, {}).get(label, math.inf))
     ]
-    pair = agreement.small_pair()
-    found = [
-        agreement.compare(pair, agreement.metric_id(peer, name), of) for name, of in live["values"].items()
-    ]
+    found = compared(peer, live["values"])
     worst = max(found, key=lambda each: each.relative)
     failures = moved + [f"{peer}: {each}" for each in found if not each.agrees]
     number = sum(len(of) for of in live["values"].values())
@@ -92,6 +99,15 @@ def check(peer: str, folder: Path) -> dict[str, Any]:
         str(len(failures)),
     ]
     return {"shown": shown, "failures": failures}
+
+
+def compared(peer: str, values: Mapping[str, Mapping[str, float]]) -> list[Agreement]:
+    """Lanner's metrics of a peer beside that peer's values by metric."""
+    if peer in NETWORK_PEERS:
+        truth = network_agreement.small_truth()
+        return [network_agreement.compare(truth, f"{peer}/{name}", of) for name, of in values.items()]
+    pair = agreement.small_pair()
+    return [agreement.compare(pair, agreement.metric_id(peer, name), of) for name, of in values.items()]
 
 
 def _same(value: float, other: float) -> bool:

@@ -8,27 +8,37 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from benchmarks.peers.data import SEED, Small
+from benchmarks.peers.data import SEED
 
 FILE = "file"
 """The key of a value a peer gives once for the whole file."""
+
+
+class Hashed(Protocol):
+    """Generated data that knows its hash."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of every value."""
 
 
 def write(
     path: Path,
     peer: str,
     packages: Sequence[str],
-    data: Small,
+    data: Hashed,
     settings: str,
     values: Mapping[str, Mapping[str, float | None]],
+    generator: str = "benchmarks.peers.data.small",
+    seed: int = SEED,
 ) -> None:
     """``values[metric][perturbation]``; what is missing or not finite is null (infinite: a string)."""
     document = {
         "peer": peer,
         "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in packages},
-        "data": {"generator": "benchmarks.peers.data.small", "seed": SEED, "sha256": data.sha256},
+        "data": {"generator": generator, "seed": seed, "sha256": data.sha256},
         "settings": settings,
         "values": {
             name: {key: _plain(value) for key, value in of.items()} for name, of in sorted(values.items())

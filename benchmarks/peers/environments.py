@@ -12,6 +12,10 @@ HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
 PEERS = {"cell-eval": "cell_eval", "gge": "gge", "pertpy": "pertpy", "scperteval": "scperteval"}
 """Peers, and the script in ``runners`` that runs each."""
+NETWORK_PEERS = {"causalbench": "causalbench"}
+"""The same for peers that judge networks; they are run on other data."""
+ALONE = {"causalbench": "causalbench==1.1.2"}
+"""Packages installed without what they require: two hundred packages of methods, unused by the evaluation."""
 DEFAULT = REPOSITORY / "benchmarks" / "out" / "environments"
 
 
@@ -27,16 +31,19 @@ def python(peer: str, folder: Path) -> Path:
         return found
     print(f"making the environment of {peer} in {environment}", file=sys.stderr)
     venv.create(environment, with_pip=True, clear=True)
-    for requirements in ("torch", peer):
+    install = [found, "-m", "pip", "install", "--quiet"]
+    for requirements in (peer,) if peer in ALONE else ("torch", peer):
         file = HERE / "requirements" / f"{requirements}.txt"
-        subprocess.run([found, "-m", "pip", "install", "--quiet", "--requirement", file], check=True)
+        subprocess.run([*install, "--requirement", file], check=True)
+    if peer in ALONE:
+        subprocess.run([*install, "--no-deps", ALONE[peer]], check=True)
     done.touch()
     return found
 
 
 def run(peer: str, folder: Path, *arguments: str, module: str | None = None) -> None:
     """Run ``python -m module`` (by default the peer's script in ``runners``) in the peer's environment."""
-    name = module or f"benchmarks.peers.runners.{PEERS[peer]}"
+    name = module or f"benchmarks.peers.runners.{(PEERS | NETWORK_PEERS)[peer]}"
     done = subprocess.run(
         [python(peer, folder), "-W", "ignore", "-m", name, *arguments],
         cwd=REPOSITORY,

@@ -23,7 +23,7 @@ FEW = 8
 N_OMITTED = 500
 """``omission_estimation_size`` of the paper's runs."""
 SEED = 0
-"""``model_seed``, which CausalBench also draws the omitted pairs with; its default."""
+"""What the release draws omitted pairs with; its repository has taken ``model_seed``, default 0, since."""
 NOTHING = "NaN of an empty mean; here undefined"
 PEER: dict[str, Any] = {
     "unit": "regulator",

@@ -6,6 +6,7 @@ Pairs without a predicted edge are one tied block at the end, so nothing of the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,13 +41,19 @@ class Ranking:
         Blocks without a pair are left out.
         """
         counts = np.ones(len(self.units)) if counts is None else np.asarray(counts, dtype=np.float64)
-        weight = counts[self.row]
-        size = int(self.block[-1]) + 1 if len(self.block) else 0
-        n = np.bincount(self.block, weight, size)
-        t = np.bincount(self.block, weight * self.positive, size)
+        pairs, positives = self._by_unit
+        n, t = pairs @ counts, positives @ counts
         n = np.append(n, counts @ self.n_pairs - n.sum())
         t = np.append(t, counts @ self.n_positives - t.sum())
         return n[n > 0], t[n > 0]
+
+    @cached_property
+    def _by_unit(self) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        """Pairs and positives of each block (row) and unit (column): draws over units repeat only this."""
+        size = int(self.block[-1]) + 1 if len(self.block) else 0
+        places, shape = (self.block, self.row), (size, len(self.units))
+        pairs = sp.csr_matrix((np.ones(len(self.row)), places), shape=shape)
+        return pairs, sp.csr_matrix((self.positive.astype(np.float64), places), shape=shape)
 
     def alone(self, unit: int) -> tuple[Array, Array]:
         """Blocks of one regulator's own pairs."""

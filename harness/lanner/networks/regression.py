@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ from lanner.networks.truth import Samples, by_name
 
 Array = np.ndarray[Any, Any]
 ALPHA = 1.0
-"""Ridge penalty for predictors of unit variance, scikit-learn's default and geneRNIB's."""
+"""Ridge penalty (doi:10.1080/00401706.1970.10488634): scikit-learn's default, and so geneRNIB's."""
 LEAST = -1.0
+"""What a gene is worth at least, so that none decides alone."""
+FLAT = 1e-12
+"""Spread below which a predictor is constant."""
 GENERNIB = "https://github.com/openproblems-bio/task_grn_inference"
 EXPLAINED: dict[str, Any] = {
     "family": "regression",
@@ -59,18 +63,17 @@ def _explained(network: Network, truth: NetworkTruth, numbers: Array) -> Network
     samples = truth.samples
     assert samples is not None
     judged = by_name(truth.genes, np.flatnonzero(numbers > 0))
-    columns = Columns(samples)
-    varying = judged[[columns.varies(int(g)) for g in judged]] if judged.size else judged
-    if not varying.size:
+    chosen = strongest_regulators(network, numbers)
+    values = explained(samples, judged, [chosen[int(g)] for g in judged])
+    varying = ~np.isnan(values)
+    judged, values = judged[varying], values[varying]
+    if not judged.size:
         return NetworkValues.nothing(UNSCORABLE, "no gene with a frozen number of regulators varies")
     if not network.n_edges:
         return NetworkValues.nothing(UNDEFINED, "an empty network")
-    chosen = strongest_regulators(network, numbers)
-    values = np.array([columns.explained(int(g), chosen[int(g)]) for g in varying])
-    used = np.array([len(chosen[int(g)]) for g in varying], dtype=np.float64)
-    wanted = numbers[varying].astype(np.float64)
-    extra = {"regulators": float(used.sum()), "missing": float((wanted - used).sum())}
-    return NetworkValues.averaged(tuple(truth.genes[g] for g in varying), values, extra=extra)
+    used = sum(len(chosen[int(g)]) for g in judged)
+    extra = {"regulators": float(used), "missing": float(numbers[judged].sum() - used)}
+    return NetworkValues.averaged(tuple(truth.genes[g] for g in judged), values, extra=extra)
 
 
 def strongest_regulators(network: Network, numbers: Array) -> list[Array]:
@@ -84,54 +87,58 @@ def strongest_regulators(network: Network, numbers: Array) -> list[Array]:
     return [np.sort(found[:number]) for found, number in zip(lists, numbers, strict=True)]
 
 
-class Columns:
-    """Samples by gene: predictors of any gene, without the samples in which it was set by hand."""
+def explained(samples: Samples, genes: Array, chosen: Sequence[Array]) -> Array:
+    """1 - SSE / SST of each gene on its chosen predictors, groups left out in turn, at least LEAST ``(n,)``.
 
-    def __init__(self, samples: Samples) -> None:
-        self.groups = samples.groups
-        self.target = samples.target
-        self.X = sp.csc_matrix(samples.X) if sp.issparse(samples.X) else np.asarray(samples.X)
-
-    def varies(self, gene: int) -> bool:
-        """Whether the gene takes two values in the samples that count, and two groups have some."""
-        kept = self.target != gene
-        y = self._take([gene])[kept, 0]
-        return len(np.unique(self.groups[kept])) > 1 and bool(y.size) and bool(np.ptp(y) > 0)
-
-    def explained(self, gene: int, regulators: Array) -> float:
-        """1 - SSE / SST of the gene over the groups left out in turn, at least LEAST; 0 for no regulator."""
-        if not len(regulators):
-            return 0.0
-        kept = self.target != gene
-        X, y, groups = self._take(regulators)[kept], self._take([gene])[kept, 0], self.groups[kept]
-        error = total = 0.0
-        for group in np.unique(groups):
-            test = groups == group
-            predicted = ridge(X[~test], y[~test], X[test], ALPHA)
-            error += float(((y[test] - predicted) ** 2).sum())
-            total += float(((y[test] - y[~test].mean()) ** 2).sum())
-        return max(1 - error / total, LEAST) if total > 0 else float("nan")
-
-    def _take(self, genes: Array | list[int]) -> Array:
-        part: Any = self.X[:, genes]
-        return np.asarray(part.todense() if sp.issparse(part) else part, dtype=np.float64)
-
-
-def ridge(X: Array, y: Array, X_new: Array, alpha: float, scaled: bool = True) -> Array:
-    """Predictions of a ridge regression with a free intercept, float64 ``(n_new,)``.
-
-    ``scaled`` brings predictors to unit variance over ``X`` first (a constant one to 0). Minimises
-    ``|y - Xw - b|^2 + alpha |w|^2`` (Hoerl and Kennard 1970, doi:10.1080/00401706.1970.10488634).
+    0 without a predictor; NaN where a gene does not vary in the samples that count, whatever the network:
+    those in which it was not set by hand. Genes nobody set share their sums of products, a group at a time;
+    memory is samples x predictors and predictors x genes.
     """
-    centre = X.mean(axis=0)
-    spread = X.std(axis=0) if scaled else np.ones(X.shape[1])
-    spread = np.where(spread > 1e-12, spread, np.inf)
-    A, level = (X - centre) / spread, y.mean()
-    gram = A.T @ A
-    gram[np.diag_indices_from(gram)] += alpha
-    weights = np.linalg.solve(gram, A.T @ (y - level))
-    predicted: Array = (X_new - centre) / spread @ weights + level
-    return predicted
+    X: Any = sp.csc_matrix(samples.X) if sp.issparse(samples.X) else np.asarray(samples.X)
+    genes = np.asarray(genes, dtype=np.int64)
+    by_hand = np.isin(genes, samples.target)
+    answer = np.full(len(genes), np.nan)
+    shared = [of_gene for of_gene, own in zip(chosen, by_hand, strict=True) if not own]
+    answer[~by_hand] = _together(X, samples.groups, genes[~by_hand], shared)
+    for i, of_gene in enumerate(chosen):
+        if by_hand[i]:
+            kept = samples.target != genes[i]
+            part, n = X[:, [*of_gene, genes[i]]][kept], len(of_gene)
+            answer[i] = _together(part, samples.groups[kept], np.array([n]), [np.arange(n)])[0]
+    return answer
+
+
+def _together(X: Any, groups: Array, genes: Array, chosen: Sequence[Array]) -> Array:
+    """The explained share of genes that are judged on the same samples, float64 ``(n,)``."""
+    used = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *chosen]))
+    places = [np.searchsorted(used, of_gene) for of_gene in chosen]
+    A, Y = _dense(X[:, used]), _dense(X[:, genes])
+    error, total = np.zeros(len(genes)), np.zeros(len(genes))
+    for group in np.unique(groups):
+        test = groups == group
+        if test.all():
+            return np.full(len(genes), np.nan)
+        centre, spread = A[~test].mean(axis=0), A[~test].std(axis=0)
+        spread = np.where(spread > FLAT, spread, np.inf)
+        train, new = (A[~test] - centre) / spread, (A[test] - centre) / spread
+        level = Y[~test].mean(axis=0)
+        gram, moments = train.T @ train, train.T @ (Y[~test] - level)
+        rest = Y[test] - level
+        total += (rest**2).sum(axis=0)
+        for i, place in enumerate(places):
+            if len(place):
+                penalised = gram[np.ix_(place, place)]
+                penalised[np.diag_indices_from(penalised)] += ALPHA
+                rest[:, i] -= new[:, place] @ np.linalg.solve(penalised, moments[place, i])
+        error += (rest**2).sum(axis=0)
+    share: Array = 1 - np.divide(error, total, out=np.full(len(genes), np.nan), where=total > 0)
+    share[np.ptp(Y, axis=0) == 0 if len(Y) else slice(None)] = np.nan
+    bounded: Array = np.maximum(share, LEAST)
+    return bounded
+
+
+def _dense(part: Any) -> Array:
+    return np.asarray(part.todense() if sp.issparse(part) else part, dtype=np.float64)
 
 
 def pseudobulk(cells: sp.csr_matrix, bulk: Array) -> Array:
