@@ -72,6 +72,4 @@ LAYOUTS: Mapping[str, type[Expectation] | type[NetworkExpectation]] = {
 
 def read_layout(document: Mapping[str, Any]) -> Expectation | NetworkExpectation:
     """The expectation that ``to_json`` wrote."""
-    return LAYOUTS[document["layout"]].from_json(
-        {name: value for name, value in document.items() if name != "layout"}
-    )
+    return LAYOUTS[document["layout"]].from_json(document)

@@ -67,7 +67,8 @@ class NetworkExpectation:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read ``to_json`` back."""
-        return cls(**{**document, **{name: tuple(document[name]) for name in ("genes", "regulators")}})
+        names = {name: tuple(document[name]) for name in ("genes", "regulators")}
+        return cls(max_edges=int(document["max_edges"]), **names)
 
     def open(self, path: os.PathLike[str] | str) -> CheckedNetwork:
         """The file at ``path``, its structure and names checked."""

@@ -5,7 +5,8 @@ halves of the held-out cells, so that methods, negative bounds and the network o
 same truth. Whoever imports this has the cards and roles of networks registered.
 """
 
-from lanner.network_scoring.frame import score, score_bounds
+from lanner.network_scoring.bounds_frame import score_bounds
+from lanner.network_scoring.frame import score
 from lanner.network_scoring.roles import BOUNDS
 from lanner.network_scoring.sealed import SealedNetworks, opened, seal
 

@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from lanner.cards import CARDS
 from lanner.network_scoring.sealed import SealedNetworks
 from lanner.networks import (
     NETWORK_METRICS,
@@ -53,46 +52,16 @@ class Table:
 def score(sealed: SealedNetworks, network: Network, metrics: Sequence[str]) -> pd.DataFrame:
     """Score a network: the columns of ``lanner.scoring.score``, a row per metric, variant and unit."""
     with threadpool_limits(1):
-        return _joined(
-            _columns(place, variant, getattr(table, field), table)
-            for place in _places(sealed, metrics)
+        return joined(
+            columns_of(place, variant, getattr(table, field), table)
+            for place in places(sealed, metrics)
             for table in [place.table([network] * len(place.truths))]
-            for variant, field in _variants(place.metric)
+            for variant, field in variants(place.metric)
         )
 
 
-def score_bounds(sealed: SealedNetworks, metrics: Sequence[str]) -> pd.DataFrame:
-    """Score every bound: the columns of ``score`` and ``bound``, ``kind`` and ``bds``.
-
-    ``bds`` is the share of parts in which a positive bound's unit does better than the same unit of every
-    negative bound; one that is drawn stands at its mean, one that is undefined at chance or not at all.
-    """
-    with threadpool_limits(1):
-        negatives, gold = sealed.negatives(), sealed.gold()
-        parts: list[dict[str, Array]] = []
-        for place in _places(sealed, metrics):
-            tables = {
-                name: _mean_of([place.table([draw] * len(place.truths)) for draw in draws])
-                for name, draws in negatives.items()
-            }
-            positives = {
-                "held-out-half": place.table(place.others),
-                "gold-standard": place.table([gold] * len(place.truths)) if gold is not None else None,
-            }
-            for variant, field in _variants(place.metric):
-                for name, table in tables.items():
-                    columns = _columns(place, variant, getattr(table, field), table)
-                    parts.append(_as_bound(columns, name, "negative", np.nan))
-                for name, positive in positives.items():
-                    table = place.nothing("the dataset knows no network") if positive is None else positive
-                    columns = _columns(place, variant, getattr(table, field), table, positive is not None)
-                    won = _beaten(place, field, table, tables.values())
-                    parts.append(_as_bound(columns, name, "positive", won))
-        return _joined(parts)
-
-
 @dataclass(frozen=True, eq=False)
-class _Place:
+class Place:
     """A metric in one context: the truths of its parts, the networks of the other halves, and its units."""
 
     metric: NetworkMetric
@@ -148,21 +117,21 @@ class _Place:
         return _by_name(self.units, found.units, added - added.mean() + value, value)
 
 
-def _places(sealed: SealedNetworks, metrics: Sequence[str]) -> Iterable[_Place]:
+def places(sealed: SealedNetworks, metrics: Sequence[str]) -> Iterable[Place]:
     """Every metric in every context it is asked in."""
     for name in metrics:
         metric = NETWORK_METRICS[name]
         if metric.card.requires_truth == "interventions":
             for context in sealed.contexts:
                 truths = tuple(part.truths[context] for part in sealed.parts)
-                yield _place(sealed, metric, context, truths)
+                yield _placed(sealed, metric, context, truths)
         else:
-            yield _place(sealed, metric, EVERYWHERE, (sealed.joint,) * len(sealed.parts))
+            yield _placed(sealed, metric, EVERYWHERE, (sealed.joint,) * len(sealed.parts))
 
 
-def _place(
+def _placed(
     sealed: SealedNetworks, metric: NetworkMetric, context: str, truths: tuple[NetworkTruth, ...]
-) -> _Place:
+) -> Place:
     """Units are the truth's to name: those that a network with edges gets values for."""
     units: set[str] = set()
     reason = ""
@@ -173,39 +142,16 @@ def _place(
         units.update(found.units)
         reason = reason or (found.reason if found.status == UNSCORABLE else "")
     others = tuple(part.other for part in sealed.parts)
-    return _Place(metric, context, truths, others, tuple(sorted(units)), reason or "no unit can be judged")
+    return Place(metric, context, truths, others, tuple(sorted(units)), reason or "no unit can be judged")
 
 
-def _variants(metric: NetworkMetric) -> tuple[tuple[str, str], ...]:
+def variants(metric: NetworkMetric) -> tuple[tuple[str, str], ...]:
     """Variant and the field of a table that holds it."""
     return (("", "values"),) if metric.card.pooling == "mean" else (("", "values"), (OWN, "own"))
 
 
-def _mean_of(tables: Sequence[Table]) -> Table:
-    """Several draws of one bound as one: a unit is undefined where it is in all of them."""
-    if len(tables) == 1:
-        return tables[0]
-
-    def mean(field: str) -> Array:
-        stacked = np.stack([getattr(table, field) for table in tables])
-        known = np.isfinite(stacked)
-        total = np.where(known, stacked, 0.0).sum(axis=0)
-        n = known.sum(axis=0)
-        means: Array = np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)
-        return means
-
-    first = tables[0]
-    return Table(
-        values=mean("values"),
-        own=mean("own"),
-        scorable=first.scorable,
-        chance=first.chance,
-        reason=first.reason,
-    )
-
-
-def _columns(
-    place: _Place, variant: str, values: Array, table: Table, exists: bool = True
+def columns_of(
+    place: Place, variant: str, values: Array, table: Table, exists: bool = True
 ) -> dict[str, Array]:
     """The rows of one table; a metric without units has one row that says why."""
     n = max(len(place.units), 1)
@@ -236,36 +182,12 @@ def _columns(
     }
 
 
-def _as_bound(columns: dict[str, Array], name: str, kind: str, won: Any) -> dict[str, Array]:
-    n = len(columns["value"])
-    share = np.broadcast_to(np.asarray(won, dtype=np.float64), n).copy()
-    share[columns["status"] != "scored"] = np.nan
-    bound, kinds = np.full(n, name, dtype=object), np.full(n, kind, dtype=object)
-    return {**columns, "bound": bound, "kind": kinds, "bds": share}
-
-
-def _beaten(place: _Place, field: str, table: Table, rivals: Iterable[Table]) -> Any:
-    """Share ``(units,)`` of scorable parts in which each unit beats every negative bound's."""
-    if not place.units or not table.scorable.any():
-        return np.nan
-    merit = CARDS[place.metric.card.id].merit
-    mine = getattr(table, field)
-    wins, compared = np.ones(mine.shape, dtype=bool), np.zeros(mine.shape, dtype=bool)
-    for rival in rivals:
-        theirs = getattr(rival, field)
-        theirs = np.where(np.isnan(theirs), rival.chance, theirs)
-        known = ~np.isnan(theirs)
-        wins &= ~known | (merit(mine) > merit(theirs))
-        compared |= known
-    share = np.where(compared & np.isfinite(mine), wins.astype(np.float64), np.nan)
-    return share[table.scorable].mean(axis=0)
-
-
 def _by_name(units: Sequence[str], names: Sequence[str], values: Array, absent: float) -> Array:
     found: Mapping[str, float] = dict(zip(names, values.tolist(), strict=True))
     return np.array([found.get(unit, absent) for unit in units], dtype=np.float64)
 
 
-def _joined(parts: Iterable[Mapping[str, Array]]) -> pd.DataFrame:
+def joined(parts: Iterable[Mapping[str, Array]]) -> pd.DataFrame:
+    """One frame of all rows."""
     kept = list(parts)
     return pd.DataFrame({name: np.concatenate([part[name] for part in kept]) for name in kept[0]})

@@ -38,6 +38,8 @@ MOST_EDGES = 20_000
 """... and the number they stop at."""
 TOP_EDGES = 1_000
 """Edges that cards ending in /top judge, at most a twentieth of all candidate pairs."""
+FEW_CONTROLS = 10
+"""Staged controls of a context below which correlations are taken over its perturbed cells as well."""
 BULK = 10
 """Held-out cells of one pseudobulk."""
 GROUPS = 5
@@ -144,13 +146,17 @@ class SealedNetworks:
 
     @cached_property
     def correlation(self) -> Network:
-        """Pearson correlation over staged controls, each context centred on its mean."""
-        centred = []
+        """Pearson correlation over staged controls, each context centred on its mean.
+
+        Where a context has fewer than FEW_CONTROLS, its staged perturbed cells stand in for them.
+        """
+        blocks = []
         for k in range(len(self.truth.contexts)):
-            cells = self.truth.control_cells(k, "a").astype(np.float64)
-            if cells.shape[0] > 1:
-                centred.append(cells)
-        return bounds.correlation(self.truth.genes, self.regulators, _stacked(centred), self.n_reference)
+            cells = self.truth.control_cells(k, "a")
+            if cells.shape[0] < FEW_CONTROLS:
+                cells = sp.vstack([cells, self.truth.train_cells(k)], format="csr")
+            blocks.append(cells.astype(np.float64))
+        return bounds.correlation(self.truth.genes, self.regulators, _stacked(blocks), self.n_reference)
 
     def negatives(self) -> dict[str, list[Network]]:
         """Draws of every negative bound."""
