@@ -43,11 +43,12 @@ def remove_containers_of(run: Path) -> None:
 
 
 def abandoned(home: Path) -> Iterator[Path]:
-    """Partial files, and temporary folders of runs and of plain processes, whose process has ended."""
+    """Partial files, and temporary folders of runs, plain processes and shells, whose process has ended."""
     yield from (path for path in home.rglob(".*.partial") if is_abandoned(path.name))
     yield from (path for path in home.glob("runs/*/*/*/*/tmp/*") if is_abandoned(path.name))
-    scratch = Path(tempfile.gettempdir()).glob("lanner-process.*")
-    yield from (path for path in scratch if is_abandoned(path.name) and path.lstat().st_uid == os.geteuid())
+    scratch = Path(tempfile.gettempdir())
+    found = (path for kind in ("process", "shell") for path in scratch.glob(f"lanner-{kind}.*"))
+    yield from (path for path in found if is_abandoned(path.name) and path.lstat().st_uid == os.geteuid())
 
 
 def sweep(home: Path) -> int:

@@ -39,16 +39,17 @@ def test_from_nothing_to_a_row_beside_the_baselines_in_under_ten_commands(
     language: str, tmp_path: Path
 ) -> None:
     commands = 0
+    registry = boards.registry(tmp_path / "registry")
 
     def lanner(*arguments: str, code: int = 0) -> str:
         nonlocal commands
         commands += 1
-        result = boards.lanner(*arguments, home=tmp_path / "home", cwd=tmp_path)
+        result = boards.lanner(*arguments, home=tmp_path / "home", cwd=tmp_path, registry=registry)
         assert result.returncode == code, result.stderr
         return result.stdout
 
     lanner("method", "new", "mine", "--language", language)
-    first = ("run", "--method", "./mine", "--dataset", "simulated", "--split", "unseen-combination")
+    first = ("run", "--method", "./mine", "--dataset", "tiny", "--split", "unseen-combination")
     before = json.loads(lanner(*first, "--json"))["rows"][0]["scores"]["mse"]["value"]
     edit(tmp_path / "mine", language)
     commands += 1

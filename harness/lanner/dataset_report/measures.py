@@ -31,7 +31,8 @@ def measured(dataset: Dataset) -> dict[str, Any]:
     conditions
         [{condition, perturbation, context, cells, umi, agreement}]: umi is the median count of a cell, None
         without counts; agreement the Pearson correlation over genes of the changes measured in two halves of
-        the cells, each against its own half of the context's controls, on the scale of X, or None.
+        the cells, each against its own half of the context's controls (measured halves of profiles against
+        their one control), on the scale of X, or None.
     controls
         [{context, cells, umi, share (of the context's cells), umi_ratio (median of controls over that of
         perturbed cells, or None)}].

@@ -107,7 +107,9 @@ def verify(
 def _home(settings: Settings) -> Iterator[Path]:
     """A LANNER_HOME for one verification, on the same disk, with the verifier's data and sealed truths."""
     (settings.home / "data").mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".verify.{token()}.", dir=settings.home) as temporary:
+    with tempfile.TemporaryDirectory(
+        prefix=f".verify.{token()}.", suffix=".partial", dir=settings.home
+    ) as temporary:
         for name in SHARED:
             if (settings.home / name).is_dir():
                 (Path(temporary) / name).symlink_to(settings.home / name)
