@@ -138,15 +138,20 @@ def test_every_picture_is_drawn_and_tells_more_under_the_pointer(
     from selenium.webdriver import ActionChains
 
     show(window, site / "datasets" / "dataset-01.html")
-    figure = drawn(window, f"dataset-01-unseen-perturbation-{picture}")
+    window.execute_script("window.dispatchEvent(new Event('beforeprint'))")  # draws all: nothing moves then
+    until(lambda: not window.find_elements("css selector", "figure:not([data-ready])"), "all pictures")
+    figure = window.find_element("id", f"dataset-01-unseen-perturbation-{picture}")
     window.execute_script("arguments[0].scrollIntoView({block: 'start'})", figure)
-    time.sleep(0.7)
     mark = {"heatmap": ".xy rect.bglayer, .plot .nsewdrag", "agreement": ".plot .nsewdrag"}.get(
         picture, ".point"
     )
     target = figure.find_element("css selector", ".point path" if picture == "stability" else mark)
-    ActionChains(window).move_to_element(target).pause(0.5).perform()
-    until(lambda: figure.find_elements("css selector", ".hoverlayer text"), "a label under the pointer")
+
+    def told() -> Any:
+        ActionChains(window).move_to_element_with_offset(target, 1, 0).move_to_element(target).perform()
+        return figure.find_elements("css selector", ".hoverlayer text")
+
+    until(told, "a label under the pointer")
     assert complaints(window) == []
     window.save_screenshot(str(screenshots / f"picture-{picture}.png"))
 

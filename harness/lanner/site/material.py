@@ -112,12 +112,12 @@ def cards(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def scores_table(scored: Sequence[Scored]) -> pd.DataFrame | None:
-    """Every per-condition score with the run it belongs to, one row per value."""
+    """Every per-condition score with the run it belongs to, one row per value; none of a hidden split."""
     import pandas as pd
 
     frames = []
     for item in scored:
-        if item.frame is not None:
+        if item.frame is not None and not item.cell.artefact.hidden:
             keys = {
                 "dataset": item.cell.artefact.dataset.entry.id,
                 "split": item.cell.artefact.split.id,

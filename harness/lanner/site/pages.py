@@ -12,6 +12,7 @@ from lanner.site.naming import slug
 from lanner.site.pictures import Cell, Picture
 
 Place = tuple[str, str, str]
+LAZY_HEIGHT = 480
 SHOWN_ROWS = 400
 """Rows of a picture's table that a page holds; the download has them all."""
 
@@ -48,6 +49,12 @@ class Drawn:
     def left_out(self) -> int:
         """How many rows are in the download only."""
         return max(0, len(self.picture.rows) - SHOWN_ROWS)
+
+    @property
+    def height(self) -> int:
+        """Pixels to keep free for it, so that nothing on the page moves when it is drawn."""
+        heights = (figure["layout"]["height"] for figure in self.picture.figures.values())
+        return int(next(heights, LAZY_HEIGHT))
 
     @property
     def spec(self) -> dict[str, Any]:
