@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 from pathlib import Path
 from zlib import crc32
@@ -44,14 +45,20 @@ def predict(task, train, regulators):
     names = np.array(sorted(regulators))  # one order of the features, whatever the order of the genes
     X, free = centred(cells), without_own(task, cells)
     features = X[:, cells.var_names.get_indexer(names)].astype(np.float32)
-    weights = pd.DataFrame(0.0, index=names, columns=train.var_names)
-    for column, gene in enumerate(cells.var_names):
-        rows, others = free[gene], names != gene
+
+    def weights_of(gene):
+        """(n_regulators,), of sorted regulators, the gene's own being 0."""
+        column, rows, others = cells.var_names.get_loc(gene), free[gene], names != gene
+        weights = np.zeros(len(names))
         A, b = features[np.ix_(rows, others)], X[rows, column] - X[rows, column].mean()
         if others.any() and b.std() > 1e-9:
             importance = forest(A, b / b.std(), task["parameters"], seed + crc32(gene.encode()))
-            weights.loc[names[others], gene] = importance * np.where(A.T.astype(np.float64) @ b < 0, -1, 1)
-    return weights.loc[regulators].to_numpy()
+            weights[others] = importance * np.where(A.T.astype(np.float64) @ b < 0, -1, 1)
+        return weights
+
+    columns = in_parallel(weights_of, list(cells.var_names))
+    table = pd.DataFrame(np.stack(columns, axis=1), index=names, columns=cells.var_names)
+    return table.loc[regulators, train.var_names].to_numpy()
 
 
 def forest(A, b, parameters, seed):
@@ -62,11 +69,26 @@ def forest(A, b, parameters, seed):
         max_features="sqrt",
         min_samples_leaf=parameters.get("min_cells", 5),
         random_state=seed % 2**32,
-        n_jobs=max(1, int(float(os.environ.get("LANNER_CPUS", 1)))),
     ).fit(A, b)
     return np.mean(
         [tree.tree_.compute_feature_importances(normalize=False) for tree in model.estimators_], axis=0
     )
+
+
+def in_parallel(function, items):
+    """Results in the order of items, on LANNER_CPUS forked processes; each item has a seed of its own."""
+    global shared
+    shared = function
+    n_processes = max(1, int(float(os.environ.get("LANNER_CPUS", 1))))
+    if n_processes == 1:
+        return [function(item) for item in items]
+    with multiprocessing.get_context("fork").Pool(n_processes) as pool:
+        return pool.map(call_shared, items, chunksize=1)
+
+
+def call_shared(item):
+    """What a forked process runs."""
+    return shared(item)
 
 
 def centred(train):
