@@ -20,7 +20,8 @@ FORMATS = ("md", "csv", "json", "latex")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free one."
 )
-def serve_command(folder: Path | None, port: int) -> None:
+@json_option
+def serve_command(folder: Path | None, port: int, as_json: bool) -> None:
     """Show built pages at http://127.0.0.1:PORT, on this machine only, until Ctrl-C.
 
     FOLDER is a built site, or a folder of them [site]. Pages also open from disk, without this.
@@ -41,10 +42,15 @@ def serve_command(folder: Path | None, port: int) -> None:
             f"port {port} cannot be opened ({error.strerror}); choose another with --port"
         ) from None
     with server:
+        urls = []
         for page in sorted(chosen.glob("index.html")) or sorted(chosen.glob("*/index.html")):
             at = page.parent.relative_to(chosen).as_posix()
             path = "" if at == "." else f"{at}/"
-            talk.print(f"http://127.0.0.1:{server.server_address[1]}/{path}", markup=False)
+            urls.append(f"http://127.0.0.1:{server.server_address[1]}/{path}")
+        if as_json:
+            print_json({"urls": urls})
+        else:
+            talk.print("\n".join(urls), markup=False)
         server.serve_forever()
 
 
@@ -52,8 +58,9 @@ def serve_command(folder: Path | None, port: int) -> None:
 @click.argument("leaderboard")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="md", show_default=True)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write there instead of stdout.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.pass_obj
-def export_command(settings: Settings, leaderboard: str, form: str, out: Path | None) -> None:
+def export_command(settings: Settings, leaderboard: str, form: str, out: Path | None, as_json: bool) -> None:
     """Print a built leaderboard as Markdown, CSV (a line per method and metric), JSON or LaTeX.
 
     LEADERBOARD is the name of one built in this LANNER_HOME, a leaderboard.json, or the folder of one.
@@ -68,6 +75,7 @@ def export_command(settings: Settings, leaderboard: str, form: str, out: Path | 
     from lanner.store import write_bytes
 
     path, document = find_results(leaderboard, settings.home)
+    form = "json" if as_json else form
     if form == "md":
         text = markdown(document)
     elif form == "latex":
