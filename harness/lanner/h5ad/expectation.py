@@ -60,7 +60,8 @@ class Expectation:
     def from_json(cls, document: Mapping[str, Any]) -> Self:
         """Read ``to_json`` back."""
         names = {name: tuple(document[name]) for name in ("request_ids", "genes")}
-        return cls(**{**document, **names})
+        fields = {name: value for name, value in document.items() if name != "layout"}
+        return cls(**{**fields, **names})
 
     @property
     def largest_bytes(self) -> int:
