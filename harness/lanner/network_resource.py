@@ -19,14 +19,14 @@ from lanner.errors import ConfigurationError
 from lanner.records import derived_seed
 from lanner.registry import NAME
 
-FILE = "network.tsv"
-COLUMNS = ("source", "target", "weight")
+FILE = "network.csv"
+COLUMNS = ("regulator", "target", "weight")
 LARGEST = 5_000_000
 """Edges a resource may have: a dense network of 2,200 genes."""
 
 
 def write_entry(folder: Path, edges: pd.DataFrame, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Make ``folder`` a resource entry: ``network.tsv`` (source, target, weight) and ``resource.yaml``.
+    """Make ``folder`` a resource entry: ``network.csv`` (regulator, target, weight) and ``resource.yaml``.
 
     ``fields`` are those of the entry but for id (the folder's name), version, kind and file; the document is
     returned.
@@ -40,7 +40,7 @@ def write_entry(folder: Path, edges: pd.DataFrame, fields: Mapping[str, Any]) ->
         raise ConfigurationError(f"{folder.name!r} cannot be a resource's id; it must match {NAME.pattern}")
     if len(edges) > LARGEST:
         raise ConfigurationError(f"{len(edges):,} edges are more than {LARGEST:,}; keep fewer with --top")
-    content = edges[list(COLUMNS)].to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.9g")
+    content = edges[list(COLUMNS)].to_csv(index=False, lineterminator="\n", float_format="%.9g")
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
@@ -67,10 +67,12 @@ def dense(genes: Sequence[str]) -> pd.DataFrame:
         raise ConfigurationError(
             f"{n:,} genes have {n * (n - 1):,} pairs, more than {LARGEST:,}; use a dataset of fewer genes"
         )
-    source, target = (axis.ravel() for axis in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
+    regulator, target = (axis.ravel() for axis in np.meshgrid(np.arange(n), np.arange(n), indexing="ij"))
     names = np.array(sorted(genes), dtype=object)
-    distinct = source != target
-    return pd.DataFrame({"source": names[source[distinct]], "target": names[target[distinct]], "weight": 1.0})
+    distinct = regulator != target
+    return pd.DataFrame(
+        {"regulator": names[regulator[distinct]], "target": names[target[distinct]], "weight": 1.0}
+    )
 
 
 def randomised(network: pd.DataFrame, genes: Sequence[str], seed: int) -> pd.DataFrame:
@@ -80,15 +82,15 @@ def randomised(network: pd.DataFrame, genes: Sequence[str], seed: int) -> pd.Dat
     """
     names = np.array(sorted(genes), dtype=object)
     drawn = []
-    for source, group in sorted(network.groupby("source")):
-        random = np.random.default_rng(derived_seed(f"{seed}/{source}", "random network"))
-        others = names[names != source]
+    for regulator, group in sorted(network.groupby("regulator")):
+        random = np.random.default_rng(derived_seed(f"{seed}/{regulator}", "random network"))
+        others = names[names != regulator]
         targets = random.choice(others, min(len(group), len(others)), replace=False)
         weights = random.permutation(group["weight"].to_numpy(dtype=np.float64))[: len(targets)]
-        drawn.append(pd.DataFrame({"source": source, "target": targets, "weight": weights}))
+        drawn.append(pd.DataFrame({"regulator": regulator, "target": targets, "weight": weights}))
     if not drawn:
         raise ConfigurationError("the network to randomise has no edges; give one that has some")
-    return pd.concat(drawn, ignore_index=True).sort_values(["source", "target"])
+    return pd.concat(drawn, ignore_index=True).sort_values(["regulator", "target"])
 
 
 def empty() -> pd.DataFrame:
@@ -97,10 +99,10 @@ def empty() -> pd.DataFrame:
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """The edges of a resource: its folder, or its ``network.tsv``."""
+    """The edges of a resource: its folder, or its ``network.csv``."""
     path = path / FILE if path.is_dir() else path
     try:
-        edges = pd.read_csv(path, sep="\t", dtype={"source": str, "target": str}, keep_default_na=False)
+        edges = pd.read_csv(path, dtype={"regulator": str, "target": str}, keep_default_na=False)
     except (OSError, ValueError):
         raise ConfigurationError(f"{path} is no table of edges; give a folder that export wrote") from None
     missing = [name for name in COLUMNS if name not in edges]

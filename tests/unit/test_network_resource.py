@@ -48,11 +48,11 @@ def test_an_exported_network_is_a_resource_entry_of_the_strongest_edges(
     out = tmp_path / "mine"
     done = invoke(settings, "export", predicted, "--out", out, "--top", 2, "--json")
     assert done.exit_code == 0, done.output
-    assert (out / "network.tsv").read_text() == "source\ttarget\tweight\nA\tC\t-2\nA\tB\t0.5\n"
-    resource = resources.load(out)
-    assert resource.file_name == "mine.network.tsv"
+    assert (out / "network.csv").read_text() == "regulator,target,weight\nA,C,-2\nA,B,0.5\n"
+    resource = resources.load(out, settings)
+    assert resource.file_name == "mine.network.csv"
     assert json.loads(done.stdout) == {"id": "mine", "edges": 2, "sha256": resource.sha256}
-    assert resource.content(GENES) == (out / "network.tsv").read_bytes()
+    assert resource.content(GENES) == (out / "network.csv").read_bytes()
 
 
 def test_what_holds_no_network_is_refused_in_one_sentence(tmp_path: Path, settings: Settings) -> None:
@@ -78,7 +78,7 @@ def test_an_entry_never_replaces_a_folder_and_its_name_is_an_id(tmp_path: Path, 
 
 def test_a_dense_network_has_every_pair_but_none_of_a_gene_with_itself() -> None:
     edges = network_resource.dense(GENES)
-    assert len(edges) == 12 and not edges.duplicated().any() and (edges["source"] != edges["target"]).all()
+    assert len(edges) == 12 and not edges.duplicated().any() and (edges["regulator"] != edges["target"]).all()
     with pytest.raises(ConfigurationError, match="fewer genes"):
         network_resource.dense([f"G{i}" for i in range(2500)])
 
@@ -87,16 +87,18 @@ def test_a_dense_network_has_every_pair_but_none_of_a_gene_with_itself() -> None
 @given(st.sets(st.tuples(st.sampled_from(GENES), st.sampled_from(GENES)), min_size=1), st.integers(0, 99))
 def test_a_random_network_keeps_every_regulators_number_of_targets(pairs, seed) -> None:
     pairs = {pair for pair in pairs if pair[0] != pair[1]} or {("A", "B")}
-    network = pd.DataFrame(sorted(pairs), columns=["source", "target"]).assign(weight=range(len(pairs)))
+    network = pd.DataFrame(sorted(pairs), columns=["regulator", "target"]).assign(weight=range(len(pairs)))
     drawn = network_resource.randomised(network, GENES, seed)
-    assert (drawn["source"] != drawn["target"]).all()
-    assert not drawn.duplicated(["source", "target"]).any()
+    assert (drawn["regulator"] != drawn["target"]).all()
+    assert not drawn.duplicated(["regulator", "target"]).any()
     pd.testing.assert_series_equal(
-        drawn.groupby("source")["weight"].apply(sorted), network.groupby("source")["weight"].apply(sorted)
+        drawn.groupby("regulator")["weight"].apply(sorted),
+        network.groupby("regulator")["weight"].apply(sorted),
     )
     again = network_resource.randomised(network.iloc[::-1], GENES[::-1], seed)
     pd.testing.assert_frame_equal(
-        again[["source", "target"]].reset_index(drop=True), drawn[["source", "target"]].reset_index(drop=True)
+        again[["regulator", "target"]].reset_index(drop=True),
+        drawn[["regulator", "target"]].reset_index(drop=True),
     )
 
 
@@ -114,4 +116,4 @@ def test_controls_are_made_for_the_genes_of_a_dataset(
         invoke(shared_settings, "control", "random", "-d", "simulated", "--out", tmp_path / "r").exit_code
         == 2
     )
-    assert resources.load(tmp_path / "empty").content(GENES) == b"source\ttarget\tweight\n"
+    assert resources.load(tmp_path / "empty", shared_settings).content(GENES) == b"regulator,target,weight\n"

@@ -23,7 +23,13 @@ OUT = click.option(
 
 @click.group("network")
 def network_command() -> None:
-    """Turn networks into resources: what one task inferred can be granted in another."""
+    """Turn networks into resources: what one task inferred can be granted in another.
+
+    \b
+    Examples:
+      lanner network export 3f9c2a1b --out resources_registry/genie3-simulated
+      lanner network control dense --dataset simulated --out resources_registry/dense
+    """
 
 
 @network_command.command("export")

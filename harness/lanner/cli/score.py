@@ -89,6 +89,7 @@ def score_command(
     from lanner.pairs.device import chosen_device
 
     device = chosen_device(device)
+    _check_names(metrics)
     if input_dir is not None:
         if not Path(what).is_file():
             raise ConfigurationError(f"{what} is not a file; give the prediction that answers {input_dir}")
@@ -138,13 +139,21 @@ def _score_stored(
     return frame, run.truth, run.task, run.record["seed"], run.record["residual"]
 
 
-def _chosen(task: Task, metrics: Sequence[str]) -> tuple[str, ...]:
-    """The metrics asked for, each one known, or the task's own."""
+def _check_names(metrics: Sequence[str]) -> None:
+    """ConfigurationError for a metric that no task knows, before anything is looked for."""
     from lanner.cards import CARDS
+    from lanner.tasks import TASKS
 
-    task.load()
+    if metrics:
+        for task in TASKS:
+            TASKS[task].load()
     for name in metrics:
         CARDS[name]
+
+
+def _chosen(task: Task, metrics: Sequence[str]) -> tuple[str, ...]:
+    """The metrics asked for, or the task's own."""
+    task.load()
     return tuple(metrics) or task.metrics
 
 

@@ -21,7 +21,7 @@ def read_edges(path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per edge: ``source`` and ``target``, gene names, and ``weight``, finite float64.
+        One row per edge: ``regulator`` and ``target``, gene names, and ``weight``, finite float64.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read_edges(path: Path) -> pd.DataFrame:
     ):
         raise PredictionError("sparse", f"{path}: varp/network is no finite CSR matrix of genes by genes")
     edges = pd.DataFrame(
-        {"source": np.repeat(genes, counts), "target": genes[indices], "weight": data.astype(np.float64)}
+        {"regulator": np.repeat(genes, counts), "target": genes[indices], "weight": data.astype(np.float64)}
     )
     strength = pd.Series(-np.abs(edges["weight"]), name="strength")
-    return edges.assign(strength=strength).sort_values(["strength", "source", "target"])[list(edges)]
+    return edges.assign(strength=strength).sort_values(["strength", "regulator", "target"])[list(edges)]

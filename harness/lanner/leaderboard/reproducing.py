@@ -208,6 +208,7 @@ def _cell(
         )
     granted = tuple(find_resource(settings, resource) for resource in sorted(keyed["resources"]))
     residual = published["row"]["residual"]
+    task.load()
     options = task.chosen(published["row"]["options"])
     choice = MethodChoice(
         method=method,

@@ -15,7 +15,6 @@ from lanner.method_add.labels import proposed
 from lanner.method_add.registering import register
 from lanner.methods import Method
 from lanner.runners.predictions import FOLDER
-from lanner.tasks import TASKS
 
 SUFFIX = ".h5ad"
 NAMING = f"name them <dataset>/<split id or sha256>{SUFFIX}, as `lanner stage` prints both"
@@ -35,7 +34,7 @@ def proposed_of_predictions(folder: Path) -> tuple[list[str], dict[str, Any], tu
     stray = next((name for name in files if "/" not in name), None)
     if stray:
         raise ConfigurationError(f"{folder / stray} is in no dataset's folder; {NAMING}")
-    manifest, guessed = proposed({}, (), folder.resolve().name, next(iter(TASKS)))
+    manifest, guessed = proposed({}, (), folder.resolve().name, "perturbation-response")
     del manifest["command"]
     manifest |= {"summary": "Predictions made elsewhere.", "deterministic": True}
     return files, manifest, tuple(name for name in guessed if name not in ("command", "deterministic"))
