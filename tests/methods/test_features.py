@@ -123,6 +123,7 @@ def test_ridge_equals_a_regression_whose_penalty_was_found_by_leaving_each_condi
     np.testing.assert_allclose(predict("ridge", staged).rows[0], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_forest_depends_on_the_seed_and_on_nothing_else(stage, predict):
     staged = stage(
         ONE_LINE, [("D", "K562"), ("notgene", "K562")], tables={"t.features.csv": {**TABLE, "D": [2, 2]}}

@@ -131,6 +131,7 @@ def test_it_finds_the_planted_edges_and_their_signs(method, staged, infer):
     assert {divmod(int(place), len(GENES)) for place in strongest} == set(TRUTH)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_it_keeps_the_strongest_edges_that_are_allowed_and_dense_cells_change_nothing(method, staged, infer):
     obs, X = cells()
@@ -144,6 +145,7 @@ def test_it_keeps_the_strongest_edges_that_are_allowed_and_dense_cells_change_no
     np.testing.assert_array_equal(network_of(again), kept)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", INFER)
 def test_the_order_of_genes_changes_nothing(method, staged, infer):
     obs, X = cells()
@@ -156,6 +158,7 @@ def test_the_order_of_genes_changes_nothing(method, staged, infer):
     np.testing.assert_allclose(second, first, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["genie3", "grnboost", "random-network"])
 def test_a_seed_gives_the_same_bytes_on_one_core_and_on_two(method, staged, infer):
     folder = staged(*cells(), parameters=FAST.get(method))

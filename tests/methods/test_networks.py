@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from by_hand import TWO_LINES
 
+pytestmark = pytest.mark.slow
+
 FEW = {"steps": 60}
 
 

@@ -45,6 +45,7 @@ def numbers(value: Any) -> Iterator[float]:
         yield value
 
 
+@pytest.mark.slow
 def test_overhead_is_measured_for_new_and_for_cached_runs(tmp_path: Path) -> None:
     leaderboard = tmp_path / "tiny.yaml"
     leaderboard.write_text(TINY)
@@ -66,6 +67,7 @@ def test_overhead_is_measured_for_new_and_for_cached_runs(tmp_path: Path) -> Non
     assert document["cached"]["rows"] == 1
 
 
+@pytest.mark.slow
 def test_staging_is_measured_phase_by_phase(tmp_path: Path) -> None:
     document = run("staging", tmp_path, "--size", "S")
     assert all(math.isfinite(number) and number > 0 for number in numbers(document))
