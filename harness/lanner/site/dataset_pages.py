@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lanner.site.anchor import anchor_value
 from lanner.site.naming import slug
 from lanner.site.overview import lines
 from lanner.site.pages import Board, Page, Place
@@ -59,5 +60,5 @@ def ranges(board: Board, where: Place) -> Iterator[dict[str, Any]]:
             "metric": metric,
             "score": score,
             "best_negative": None if score.get("component") else best,
-            "duplicate": None if score.get("component") else score["positive"].get("technical-duplicate"),
+            "duplicate": None if score.get("component") else anchor_value(score),
         }

@@ -8,6 +8,7 @@ from typing import Any
 
 from lanner.leaderboard.table import cell, number, partial, problems
 from lanner.leaderboard.verdict import across
+from lanner.site.anchor import anchor_value
 from lanner.site.material import costs
 from lanner.site.pages import Board, Drawn, Page, Place
 from lanner.site.pictures.glance import glance
@@ -177,7 +178,7 @@ def _bound_cell(score: Mapping[str, Any] | None, kind: str, name: str) -> Shown:
 
 def _place_of(score: Mapping[str, Any], value: float) -> float:
     """Where a bound stands among skills, for sorting only: 0 the best negative bound, 1 the duplicate."""
-    top = score["positive"].get("technical-duplicate")
+    top = anchor_value(score)
     worse = [bound for bound in score["negative"].values() if bound is not None]
     if top is None or not worse or score["better"] not in ("higher", "lower"):
         return LAST
