@@ -82,6 +82,13 @@ def test_nothing_a_method_said_is_in_the_pages_the_tables_the_talk_or_the_record
         assert f"code {EXIT_CODE}" not in text
 
 
+def test_the_held_out_conditions_are_counted_and_not_named(hidden: Board, shown: Board) -> None:
+    for board, named in ((hidden, False), (shown, True)):
+        coverage = [row["coverage"] for row in board.document["rows"] if row["status"] == "failed"]
+        assert coverage and all(item["answered"] == 0 < item["requests"] for item in coverage)
+        assert all(bool(item["unanswered"]) is named for item in coverage)
+
+
 def test_every_end_is_told_by_its_class_in_fixed_words(hidden: Board) -> None:
     rows = {row["method"]: row for row in hidden.document["rows"]}
     assert set(rows) == set(METHODS)

@@ -187,13 +187,15 @@ def _aggregated(group: Sequence[Scored], bounds: Mapping[str, pd.DataFrame]) -> 
 
 
 def _coverage(item: Scored) -> dict[str, Any]:
+    """How many requests were answered and which were not; of a hidden split the names stay unsaid."""
     test = item.cell.artefact.split.test
-    if not item.succeeded:
-        return {"requests": len(test), "answered": 0, "unanswered": list(test)}
-    missing = set(item.record["unanswered"])
-    width = max(4, len(str(len(test))))
-    names = [name for number, name in enumerate(test) if f"r{number:0{width}d}" in missing]
-    return {"requests": len(test), "answered": len(test) - len(names), "unanswered": names}
+    names = list(test)
+    if item.succeeded:
+        missing = set(item.record["unanswered"])
+        width = max(4, len(str(len(test))))
+        names = [name for number, name in enumerate(test) if f"r{number:0{width}d}" in missing]
+    shown = [] if item.cell.artefact.hidden else names
+    return {"requests": len(test), "answered": len(test) - len(names), "unanswered": shown}
 
 
 def _metric(name: str, primary: bool) -> dict[str, Any]:

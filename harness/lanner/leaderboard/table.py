@@ -171,18 +171,20 @@ def partial(document: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
             row["dataset"],
             row["split"],
             row["method"],
-            f"answered {row['coverage']['answered']} of {row['coverage']['requests']}; not "
+            f"answered {row['coverage']['answered']} of {row['coverage']['requests']}"
             + _some([name.split("|")[0] for name in row["coverage"]["unanswered"]]),
         )
         for row in document["rows"]
-        if row["status"] == State.SUCCEEDED and row["coverage"]["unanswered"]
+        if row["status"] == State.SUCCEEDED and row["coverage"]["answered"] < row["coverage"]["requests"]
     ]
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first dozen names, and how many there are beyond them."""
+    """The first dozen names and how many there are beyond them; nothing where none may be named."""
+    if not names:
+        return ""
     more = f" and {len(names) - 12} more" if len(names) > 12 else ""
-    return ", ".join(names[:12]) + more
+    return "; not " + ", ".join(names[:12]) + more
 
 
 def markdown(document: Mapping[str, Any]) -> str:
