@@ -16,6 +16,8 @@ from lanner.methods import MANIFEST, load, resolve_parameters
 from lanner.pipeline import contract_environment, expectation
 from lanner.tasks import TASKS
 
+pytestmark = pytest.mark.slow
+
 TASK = TASKS["perturbation-response"]
 METHODS = [load(path.parent) for path in sorted((bundled_root() / "method_containers").glob(f"*/{MANIFEST}"))]
 UNGRANTED = {"network-propagation"}  # answers nothing without a granted resource: tests/methods has one

@@ -40,6 +40,7 @@ def test_the_quickstart_is_built_in_containers_and_the_second_time_from_the_cach
     assert (site / "leaderboard.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_harness_killed_in_the_middle_leaves_no_container_once_built_again(tmp_path: Path) -> None:
     home = tmp_path / "home"
     datasets = [{"id": "simulated", "splits": [{"id": "unseen-combination"}]}]

@@ -216,7 +216,7 @@ def test_an_exported_network_lists_its_edges_from_the_strongest(staged, infer):
     path = infer("correlation", staged(*cells(), max_edges=7))[1]
     edges = read_edges(path)
     weights = network_of(path)
-    assert len(edges) == 7 and list(edges) == ["source", "target", "weight"]
+    assert len(edges) == 7 and list(edges) == ["regulator", "target", "weight"]
     assert (np.diff(np.abs(edges["weight"])) <= 0).all()
     for edge in edges.itertuples():
-        assert weights[REGULATORS.index(edge.source), GENES.index(edge.target)] == np.float32(edge.weight)
+        assert weights[REGULATORS.index(edge.regulator), GENES.index(edge.target)] == np.float32(edge.weight)
