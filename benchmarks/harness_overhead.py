@@ -96,12 +96,12 @@ def _plans(runner: str, number: int, settings: Settings) -> list[Any]:
     """Functions that name one run each, equal but for its seed; the split they share is staged."""
     from functools import partial
 
-    from lanner import datasets, methods, pipeline, splits, staging, truth
+    from lanner import datasets, methods, pipeline, sealing, splits, staging
     from lanner.tasks import TASKS
 
     dataset = datasets.load(datasets.find_entry(settings, DATASET), settings)
     split, task = splits.resolve(dataset, SPLIT)[0], TASKS["perturbation-response"]
-    sealed = truth.seal(dataset, split, task.id, settings.home)
+    sealed = sealing.seal(dataset, split, task.id, settings.home)
     staging.stage_shared(dataset, split, task, sealed, settings.home)
     method = methods.find(settings, METHOD)
     named = partial(

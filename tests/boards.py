@@ -24,8 +24,9 @@ from lanner.leaderboard.building import Results, build
 from lanner.methods import Method, find, load
 from lanner.pipeline import Plan
 from lanner.records import Limits, Split
+from lanner.sealing import seal
 from lanner.tasks import TASKS
-from lanner.truth import Truth, seal
+from lanner.truth import Truth
 
 TASK = TASKS["perturbation-response"]
 PREPARE = """

@@ -16,8 +16,8 @@ from lanner.methods import Method
 from lanner.owner import token
 from lanner.records import Split
 from lanner.runners.shell import DockerShell, Write
+from lanner.sealing import seal
 from lanner.tasks import TASKS
-from lanner.truth import seal
 
 
 @dataclass(frozen=True, kw_only=True)

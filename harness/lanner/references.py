@@ -41,7 +41,7 @@ def write_references(
     """Write references.npz and train_centroids.npy: one pass over X, and the PCA's train cells.
 
     ``parts`` are the rows of train and of test conditions, bool ``(n_rows,)`` each
-    (``lanner.truth.perturbed_parts``): a condition may be both, but no row is.
+    (``lanner.sides.perturbed_parts``): a condition may be both, but no row is.
     Memory is bounded by (train and test conditions) x genes, a block of X, and the PCA's cells.
     """
     obs = dataset.obs

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lanner import splits, staging, truth
+from lanner import sealing, splits, staging
 from lanner.config import bundled_root
 from lanner.datasets import Dataset
 from lanner.ingest import ingest
@@ -47,7 +47,7 @@ def inputs(simulated: Dataset, tmp_path_factory: pytest.TempPathFactory):
     def stage(design: str, method):
         split = splits.resolve(simulated, design)[0]
         if design not in made:
-            sealed = truth.seal(simulated, split, TASK.id, home)
+            sealed = sealing.seal(simulated, split, TASK.id, home)
             made[design] = staging.stage_shared(simulated, split, TASK, sealed, home)
         chosen = {name: value for name, value in FAST.items() if name in method.parameters}
         folder = home / f"{design}-{method.name}"

@@ -10,7 +10,7 @@ import docker
 import numpy as np
 import pandas as pd
 import pytest
-from lanner import splits, staging, truth
+from lanner import sealing, splits, staging
 from lanner.config import bundled_root
 from lanner.datasets import Dataset
 from lanner.ingest import ingest
@@ -32,7 +32,7 @@ def answer(simulated: Dataset, tmp_path_factory: pytest.TempPathFactory):
     def run(name: str, design: str, seed: int = 0, **parameters: object):
         method = load(bundled_root() / "method_containers" / name)
         split = splits.resolve(simulated, design)[0]
-        sealed = truth.seal(simulated, split, TASK.id, home)
+        sealed = sealing.seal(simulated, split, TASK.id, home)
         staged = staging.stage_shared(simulated, split, TASK, sealed, home)
         folder = home / f"{name}-{design}-{len(list(home.iterdir()))}"
         folder.mkdir()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lanner import splits, staging, truth
+from lanner import sealing, splits, staging
 from lanner.config import bundled_root
 from lanner.datasets import Dataset
 from lanner.ingest import ingest
@@ -29,7 +29,7 @@ def answer(simulated: Dataset, tmp_path_factory: pytest.TempPathFactory):
         method = load(bundled_root() / "method_containers" / name)
         split = splits.resolve(simulated, design)[0]
         staged = staging.stage_shared(
-            simulated, split, TASK, truth.seal(simulated, split, TASK.id, home), home
+            simulated, split, TASK, sealing.seal(simulated, split, TASK.id, home), home
         )
         folder = home / f"{name}-{design}-{len(list(home.iterdir()))}"
         folder.mkdir()

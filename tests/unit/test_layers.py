@@ -32,7 +32,9 @@ LAYERS = (
     (
         "store",
         "references",
+        "sides",
         "truth",
+        "sealing",
         "requests",
         "tasks",
         "staging",

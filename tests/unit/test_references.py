@@ -16,7 +16,8 @@ from lanner.config import Settings
 from lanner.datasets import Dataset
 from lanner.errors import InfrastructureError
 from lanner.records import Split
-from lanner.truth import TRAIN_CELLS, Truth, seal
+from lanner.sealing import TRAIN_CELLS, seal
+from lanner.truth import Truth
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_train_cells_are_perturbed_train_cells_of_the_context_and_at_most_so_man
         expected = cells_of(tiny, train_of(tiny, split, context))
         assert len(expected) <= TRAIN_CELLS
         np.testing.assert_array_equal(sealed.train_cells(k).toarray(), expected.astype(np.float32))
-    monkeypatch.setattr("lanner.truth.TRAIN_CELLS", 10)
+    monkeypatch.setattr("lanner.sealing.TRAIN_CELLS", 10)
     few = seal(tiny, split, TASK.id, tmp_path)
     assert few.train_cells(0).shape[0] == 10
     known = {row.tobytes() for row in sealed.train_cells(0).toarray()}

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 from click.testing import CliRunner
 from dataset_entries import toy, toy_entry
-from lanner import datasets, scoring, splits, staging, truth
+from lanner import datasets, scoring, sealing, splits, staging
 from lanner.cli import lanner
 from lanner.config import Settings
 from lanner.datasets import Dataset
@@ -51,7 +51,7 @@ def made(settings: Settings, folder: Path, **changes: Any) -> Dataset:
 
 
 def staged(dataset: Dataset, split: Split, home: Path, folder: Path, reveal: str) -> tuple[Any, ...]:
-    sealed = truth.seal(dataset, split, TASK.id, home)
+    sealed = sealing.seal(dataset, split, TASK.id, home)
     shared = staging.stage_shared(dataset, split, TASK, sealed, home)
     staging.stage(
         shared, split, TASK, folder, seed=0, parameters={}, limits=Limits(), options={"reveal": reveal}
@@ -161,7 +161,7 @@ def test_the_command_line_stages_levels(simulated, shared_settings, tmp_path, mo
 @pytest.fixture(scope="module")
 def unseen(simulated: Dataset, shared_home: Path) -> Truth:
     (split,) = splits.resolve(simulated, "unseen-perturbation")
-    return truth.seal(simulated, split, TASK.id, shared_home)
+    return sealing.seal(simulated, split, TASK.id, shared_home)
 
 
 def with_levels(rows: np.ndarray, sealed: Truth, dataset: Dataset) -> np.ndarray:

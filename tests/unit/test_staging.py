@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import yaml
-from lanner import datasets, splits, staging, truth
+from lanner import datasets, sealing, sides, splits, staging
 from lanner.config import Settings
 from lanner.datasets import Dataset
 from lanner.errors import InfrastructureError
@@ -23,7 +23,7 @@ TASK = TASKS["perturbation-response"]
 
 
 def stage(dataset: Dataset, split: Split, home: Path, folder: Path, **options: Any) -> staging.Staged:
-    sealed = truth.seal(dataset, split, TASK.id, home)
+    sealed = sealing.seal(dataset, split, TASK.id, home)
     staged = staging.stage_shared(dataset, split, TASK, sealed, home)
     chosen = {"seed": 7, "parameters": {}, "limits": Limits(), **options}
     staging.stage(staged, split, TASK, folder, **chosen)
@@ -40,7 +40,7 @@ def test_train_holds_exactly_the_train_conditions_and_controls_a(
         seen = set(train.obs["perturbation"].astype(str) + "|" + train.obs["cell_type"].astype(str))
         controls = {name for name in seen if name.startswith("control|")}
         assert seen - controls == set(split.train)
-        halves = truth.control_halves(simulated, split)
+        halves = sides.control_halves(simulated, split)
         assert (train.obs["perturbation"] == "control").sum() == sum(len(a) for a, _ in halves.values())
         assert list(train.var_names) == list(simulated.genes)
 
@@ -51,7 +51,7 @@ def test_staged_values_are_those_of_the_dataset(
     split = splits.resolve(simulated, "unseen-combination")[0]
     stage(simulated, split, shared_home, tmp_path / "input")
     train = ad.read_h5ad(tmp_path / "input" / "train.h5ad")
-    rows = truth.train_rows(simulated, split, truth.control_halves(simulated, split))
+    rows = sides.train_rows(simulated, split, sides.control_halves(simulated, split))
     assert abs(train.X - simulated.X().rows(rows)).max() == 0
     counts = simulated.counts()
     assert counts is not None

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from boards import TASK, prepared, registry
 from dataset_entries import document, source_of, write_entry
-from lanner import datasets, splits, truth
+from lanner import datasets, splits
 from lanner.config import Settings
 from lanner.datasets import Dataset
 from lanner.errors import InfrastructureError
 from lanner.records import ControlPolicy, Split
-from lanner.truth import Truth, control_halves, perturbed_parts, requests_of, seal, train_rows
+from lanner.sealing import requests_of, seal
+from lanner.sides import control_halves, perturbed_parts, train_rows
+from lanner.truth import Truth
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +304,7 @@ def test_measured_halves_of_profiles_are_the_truths_halving(
         halves = opened.cells(i).toarray()
         first, second = halves[opened.half(i)[0]][0], halves[~opened.half(i)[0]][0]
         np.testing.assert_allclose([first, second], [X["half1"], X["half2"]], rtol=1e-6)
-    staged = train_rows(dataset, split, truth.control_halves(dataset, split))
+    staged = train_rows(dataset, split, control_halves(dataset, split))
     assert set(dataset.obs.iloc[staged]["replicate"]) == {"all"}
 
 

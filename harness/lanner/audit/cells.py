@@ -10,7 +10,7 @@ import numpy as np
 
 from lanner.audit.findings import Finding, Severity, finding
 from lanner.records import Split, derived_seed
-from lanner.truth import control_halves, perturbed_parts, train_rows
+from lanner.sides import control_halves, perturbed_parts, train_rows
 
 if TYPE_CHECKING:
     from lanner.datasets import Dataset

@@ -10,8 +10,8 @@ import pandas as pd
 
 from lanner.audit.findings import Finding, Severity, finding
 from lanner.records import CONTROL, Split
+from lanner.sides import control_halves, perturbed_parts
 from lanner.splits import SPLITS
-from lanner.truth import control_halves, perturbed_parts
 
 if TYPE_CHECKING:
     from lanner.datasets import Dataset

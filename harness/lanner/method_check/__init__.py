@@ -24,9 +24,9 @@ from lanner.method_check.questions import QUESTIONS, Question, write_entry
 from lanner.methods import Method
 from lanner.pipeline import Plan
 from lanner.records import Split, State
+from lanner.sealing import seal
 from lanner.store import read_json
 from lanner.tasks import TASKS, Task
-from lanner.truth import seal
 
 CPU_MARGIN = 1.25
 """Processor time per second and granted CPU above which threads were not limited."""

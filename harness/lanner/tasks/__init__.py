@@ -141,13 +141,13 @@ class Task(ABC):
         self, dataset: Dataset, split: Split, home: Path, talk: Callable[[str], None] = lambda _: None
     ) -> Truth:
         """The sealed side of a split, made where it is absent: cells held out, halvings, references."""
-        from lanner.truth import seal
+        from lanner.sealing import seal
 
         return seal(dataset, split, self.id, home, talk)
 
     def train_rows(self, dataset: Dataset, split: Split, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
         """Sorted numbers of the dataset's rows that train.h5ad holds: train conditions and controls A."""
-        from lanner.truth import control_halves, train_rows
+        from lanner.sides import control_halves, train_rows
 
         return train_rows(dataset, split, control_halves(dataset, split))
 
