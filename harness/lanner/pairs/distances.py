@@ -7,6 +7,7 @@ nearly coincide. All sums are float64. Means of distances agree with a float64 c
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lanner.pairs.points import Points
+from lanner.pairs.points import COLUMNS, Points
 
 __all__ = ["Points", "between", "within"]
 
@@ -24,8 +25,6 @@ CLOSE = 1e-3
 """Share of |x|^2 + |y|^2 below which a squared distance from float32 products is computed anew."""
 NOTHING = 2.0**-46
 """Share of |x|^2 + |y|^2 below which a squared distance from float64 products is rounding: 64 units."""
-COLUMNS = 512
-"""Columns of a product worked on at a time: of as many rows, what a core's cache holds."""
 
 
 def within(points: Points, gammas: Sequence[float] = ()) -> Array:
@@ -59,8 +58,9 @@ def _sums(squared: Tensor, gammas: Sequence[float]) -> Tensor:
 
 
 def _columns(points: Points, first: int = 0) -> list[slice]:
-    n = len(points)
-    return [slice(low, min(low + COLUMNS, n)) for low in range(first, n, COLUMNS)]
+    """Up to multiples of COLUMNS, wherever the first is: blocks that are asked for again are the same."""
+    edges = [first, *range((first // COLUMNS + 1) * COLUMNS, len(points), COLUMNS), len(points)]
+    return [slice(low, high) for low, high in itertools.pairwise(edges) if low < high]
 
 
 def _squared(left: Points, right: Points, columns: slice) -> Tensor:

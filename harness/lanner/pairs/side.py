@@ -26,7 +26,7 @@ Frame: TypeAlias = tuple[Array, Array]
 """Float64 and bool ``(G,)``, as ``FileSide.frame`` has them."""
 T = TypeVar("T")
 
-ROWS_AT_A_TIME = 512
+ROWS_AT_A_TIME = 256
 """Cells whose distances to the controls are computed in one go; a larger group is done in portions."""
 
 
