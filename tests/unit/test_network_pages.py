@@ -14,6 +14,7 @@ from lanner.config import Settings
 from lanner.leaderboard.building import Results
 from lanner.site.network_details import Gathered, gathered
 from lanner.site.pages import board
+from lanner.site.pictures.agreement import agreement
 from lanner.site.pictures.edge_curves import edge_curves
 from lanner.site.pictures.edge_overlap import edge_overlap
 from lanner.site.pictures.regulators import regulators
@@ -139,6 +140,20 @@ def test_every_picture_is_on_the_page_with_its_table(built: tuple[Path, Results]
         with file.open(newline="") as stream:
             header, *rows = csv.reader(stream)
         assert tuple(header) == picture.columns and len(rows) == len(picture.rows)
+
+
+def test_metrics_of_networks_are_compared_by_the_order_of_methods_as_those_of_expression_are() -> None:
+    TASKS["network-inference"].load()
+
+    def summary(name: str, auprc: float, direction: float) -> dict[str, Any]:
+        values = {"effect_auprc": auprc, "effect_direction": direction}
+        rows = {metric: {"value": value, "skill": None} for metric, value in values.items()}
+        return {"method": name, "scores": rows}
+
+    rising = [summary(f"m{k}", k / 10, 1 - k / 10) for k in range(4)]
+    picture = agreement(rising, ["effect_auprc", "effect_direction"])
+    assert picture is not None
+    assert list(picture.rows) == [("effect_auprc", "effect_direction", -1.0, 4)]
 
 
 def test_nothing_is_drawn_where_no_run_said_anything() -> None:
