@@ -9,6 +9,8 @@ from lanner.site.network_details import Curve, Gathered
 from lanner.site.pictures import GREY, INK, QUIET, Picture, text
 from lanner.site.pictures.curves import COLOURS
 
+HEIGHT, LEGEND_ROW = 460, 20
+"""Pixels of the plot with its axes, and of three entries of the legend."""
 DASHES = {"negative bound": "dot", "positive bound": "dash"}
 
 
@@ -26,8 +28,8 @@ def edge_curves(found: Gathered) -> Picture | None:
         caption="All pairs of a candidate regulator and a gene, strongest first; pairs without an edge come "
         "last, all tied. Tied pairs stand at the mean over their orders, held-out effects at the mean over "
         "halves of the held-out cells. The dotted horizontal line is the prevalence: the precision of a "
-        "guess. In the legend the area under each line (AUPRC); dashed: positive bounds, dotted: negative "
-        "ones. A network none of whose edges can be judged has no line.",
+        "guess. In the legend the area under each line (AUPRC). Positive bounds are dashed in the colour "
+        "of the text, negative ones dotted in grey. A network none of whose edges can be judged has no line.",
         columns=(
             *("held against", "method or bound", "kind", "AUPRC", "prevalence", "positives", "pairs"),
             *("recall", "precision"),
@@ -63,13 +65,13 @@ def _figure(lines: Sequence[Curve]) -> dict[str, Any]:
     return {
         "data": traces,
         "layout": {
-            "height": 520,
+            "height": HEIGHT + LEGEND_ROW * -(-len(drawn) // 3),
             "margin": {"l": 10, "r": 10, "t": 34, "b": 45},
             "xaxis": {"title": {"text": "recall"}, "range": [0, 1.01], "automargin": True},
             "yaxis": {"title": {"text": "precision"}, "range": [0, 1.03], "automargin": True},
             "shapes": [chance],
             "annotations": [label],
-            "legend": {"orientation": "h", "y": -0.18},
+            "legend": {"orientation": "h", "y": -0.2},
         },
     }
 
