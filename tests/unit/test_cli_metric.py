@@ -17,35 +17,55 @@ def run(*arguments):
     return CliRunner().invoke(lanner, ["metric", *arguments])
 
 
-def test_list_names_every_metric():
+OWN_NETWORKS = [name for name in NETWORK_METRICS if not NETWORK_METRICS[name].card.peer]
+
+
+def rows(*arguments):
+    """Task and id of every line, from the JSON."""
+    return [(card["task"], card["id"]) for card in json.loads(run("list", "--json", *arguments).stdout)]
+
+
+def test_list_names_every_metric_of_every_task():
     result = run("list")
     assert result.exit_code == 0
-    assert all(name in result.output for name in METRICS)
-    assert f"{len(COMPAT)} metrics of" in result.stderr
+    lines = result.stdout.splitlines()
+    for task, names in (("perturbation-response", METRICS), ("network-inference", OWN_NETWORKS)):
+        for name in names:
+            assert any(line.split()[:2] == [task, name] for line in lines), name
+    n_peers = len(COMPAT) + len(NETWORK_METRICS) - len(OWN_NETWORKS)
+    assert f"{n_peers} metrics of peers" in result.stderr
 
 
-def test_list_peers_names_every_metric_of_a_peer():
+def test_list_peers_names_every_metric_of_a_peer_and_no_other():
     result = run("list", "--peers")
     assert result.exit_code == 0
-    assert all(name in result.output for name in COMPAT)
+    names = {line.split()[1] for line in result.stdout.splitlines() if len(line.split()) > 1}
+    assert names >= {*COMPAT, *NETWORK_METRICS} - set(OWN_NETWORKS)
+    assert not names & {*METRICS, *OWN_NETWORKS}
 
 
-def test_list_networks_names_every_metric_of_networks_and_info_knows_them():
-    result = run("list", "--networks")
-    assert result.exit_code == 0
-    assert all(name in result.output for name in NETWORK_METRICS)
-    cards = json.loads(run("list", "--networks", "--json").stdout)
-    assert {card["id"] for card in cards} == set(NETWORK_METRICS)
+def test_list_of_one_task_has_its_metrics_alone_and_an_unknown_task_is_told():
+    found = rows("--task", "network-inference")
+    assert {id for _, id in found} == set(NETWORK_METRICS) and {task for task, _ in found} == {
+        "network-inference"
+    }
+    shown = run("list", "--task", "network-inference").stdout
+    assert "edge_wasserstein/top" in shown and "pearson_delta" not in shown
+    assert "did you mean 'network-inference'" in str(run("list", "--task", "network-inferense").exception)
+
+
+def test_info_knows_the_metrics_of_networks():
     card = json.loads(run("info", "edge_wasserstein/top", "--json").output)
     assert card["sha256"] == NETWORK_METRICS["edge_wasserstein/top"].card.sha256
     assert "random.sample" in run("info", "causalbench/false_omission_rate").output
 
 
-def test_list_as_json_has_both_kinds():
+def test_list_as_json_has_both_kinds_of_all_tasks():
     cards = json.loads(run("list", "--json").stdout)
-    assert [card["id"] for card in cards if card["kind"] == "lanner"] == list(METRICS)
-    assert [card["id"] for card in cards if card["kind"] == "peer"] == list(COMPAT)
-    assert len(cards) == len(METRICS) + len(COMPAT)
+    own = [card["id"] for card in cards if card["kind"] == "lanner"]
+    assert own == [*METRICS, *sorted(OWN_NETWORKS)]
+    assert len(cards) == len(METRICS) + len(COMPAT) + len(NETWORK_METRICS)
+    assert [id for _, id in rows()] == [card["id"] for card in cards]
 
 
 def test_info_prints_the_card_of_a_peers_metric_with_its_faults():

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -271,8 +272,11 @@ def test_scores_are_stored_and_equal_when_computed_again(own: Settings) -> None:
     staged = staging.open_shared(own.home, split, boards.TASK)
     assert staged is not None
     first = scores.score_run(plan.folder, truth, staged, ["mse"])
-    assert scores.stored_scores(plan.folder, boards.TASK, ["mse"]) is not None
-    assert scores.stored_scores(plan.folder, boards.TASK, ["pearson_delta"]) is None
+    asked = scores.Question(task=boards.TASK, metrics=["mse"], judged={})
+    assert scores.stored_scores(plan.folder, asked) is not None
+    assert scores.stored_details(plan.folder, asked) is None
+    assert scores.stored_scores(plan.folder, replace(asked, metrics=["pearson_delta"])) is None
+    assert scores.stored_scores(plan.folder, replace(asked, judged={"networks": "other"})) is None
     shutil.rmtree(plan.folder.path / "scores")
     second = scores.score_run(plan.folder, truth, staged, ["mse"])
     np.testing.assert_array_equal(first["value"], second["value"])

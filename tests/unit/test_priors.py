@@ -238,8 +238,8 @@ def test_every_bundled_prior_is_described_and_has_its_random_control(name: str, 
     found = resources.find(Settings(home=tmp_path), name)
     described = found.describe()
     assert described["sha256"] == found.sha256 and described["licence"]
-    if name in ("random", "empty"):
-        return
+    if name in ("random", "empty", "network-empty", "network-dense"):
+        return  # themselves controls, made from nothing
     assert described["citation"]["text"]
     if not name.endswith("-shuffled"):
         assert f"{name}-shuffled" in entries()

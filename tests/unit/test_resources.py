@@ -64,6 +64,27 @@ def test_the_empty_table_lists_genes_without_features(settings: Settings) -> Non
     assert empty.sha256 != resources.find(settings, "random").sha256
 
 
+def test_control_networks_have_none_or_all_of_the_edges(settings: Settings) -> None:
+    empty, dense = (resources.find(settings, f"network-{name}") for name in ("empty", "dense"))
+    assert empty.content(["B", "A"]) == b"regulator,target,weight\n"
+    lines = dense.content(["B", "A", "C"]).decode().splitlines()
+    assert lines[:3] == ["regulator,target,weight", "A,B,1", "A,C,1"] and len(lines) == 1 + 6
+    assert (dense.kind, dense.file_name) == ("network", "network-dense.network.csv")
+    with pytest.raises(ConfigurationError, match="more than 5,000,000 edges"):
+        dense.content([f"G{number}" for number in range(3000)])
+
+
+def test_features_are_never_dense_and_networks_never_random_numbers(tmp_path: Path) -> None:
+    recipe = {"random": {"values": "random", "dimensions": 2, "seed": 0}, "dense": {"values": "dense"}}
+    for kind, values in (("features", "dense"), ("network", "random"), ("gene-sets", "dense")):
+        folder = add_resource(tmp_path, f"{kind}-{values}", kind=kind, generated=recipe[values])
+        document = json.loads((folder / "resource.yaml").read_text())
+        del document["file"]
+        (folder / "resource.yaml").write_text(json.dumps(document))
+        with pytest.raises(ConfigurationError, match=f"{values} values are not made for kind {kind}"):
+            resources.load(folder, Settings(home=tmp_path / "home"))
+
+
 def test_a_user_provided_file_is_found_named_and_granted_as_it_is(tmp_path: Path) -> None:
     add_resource(tmp_path)
     own = resources.find(Settings(home=tmp_path / "home", registry=tmp_path), "own")

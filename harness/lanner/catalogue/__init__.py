@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from lanner.cards import CARDS
 from lanner.compat import COMPAT, PeerMetric
 from lanner.metrics import METRICS, Metric
 from lanner.networks import NETWORK_METRICS, NetworkMetric
@@ -120,9 +121,12 @@ def members(name: str) -> tuple[str, list[str]]:
 
 def document(name: str) -> dict[str, Any]:
     """The card as JSON, with its kind, family, hash and the text of its definition."""
+    if name in CARDS and name not in NETWORK_METRICS and name not in METRICS:  # of a task of somebody's own
+        card = CARDS[name]
+        stated = {"id": name, "kind": OWN, "family": name, **asdict(card)}
+        return {**stated, "definition": "", "sha256": card.sha256}
     metric = NETWORK_METRICS[name] if name in NETWORK_METRICS else find(name)
     is_peers = metric.card.peer if isinstance(metric, NetworkMetric) else isinstance(metric, PeerMetric)
     kind = PEER if is_peers else OWN
-    card = asdict(metric.card)
     named = {"id": name, "kind": kind, "family": family_of(name)}
-    return {**named, **card, "definition": metric.definition, "sha256": metric.card.sha256}
+    return {**named, **asdict(metric.card), "definition": metric.definition, "sha256": metric.card.sha256}

@@ -27,7 +27,7 @@ def metric_command() -> None:
     \b
     Examples:
       lanner metric list
-      lanner metric list --peers
+      lanner metric list --task network-inference
       lanner metric info pearson_delta
       lanner metric info cell_eval/mse --json
       lanner metric compare pds --truth truth.h5ad --prediction prediction.h5ad --control control
@@ -36,48 +36,47 @@ def metric_command() -> None:
 
 @metric_command.command("list")
 @click.option("--peers", is_flag=True, help="The peers' metrics, which reproduce numbers and rank nothing.")
-@click.option("--networks", is_flag=True, help="The metrics of networks, Lanner's own and the peers'.")
+@click.option("--task", metavar="TASK", help="Those of one task [all tasks].")
 @json_option
-def list_command(peers: bool, networks: bool, as_json: bool) -> None:
-    """All metrics, one line each; --json has both kinds.
+def list_command(peers: bool, task: str | None, as_json: bool) -> None:
+    """All metrics of all tasks, one line each; --json has Lanner's own and the peers'.
 
     \b
     Examples:
       lanner metric list
+      lanner metric list --task network-inference
       lanner metric list --peers
-      lanner metric list --networks
       lanner metric list --json
     """
     from lanner import catalogue
-    from lanner.compat import COMPAT
-    from lanner.metrics import METRICS
-    from lanner.networks import NETWORK_METRICS
+    from lanner.catalogue.listing import by_task, listed
 
     if as_json:
-        names = catalogue.network_names() if networks else catalogue.names()
-        print_json([catalogue.document(name) for name in names])
-    elif networks:
-        judged = [NETWORK_METRICS[name].card for name in catalogue.network_names()]
-        print_table(
-            ("metric", "judged by", "per", "better", "chance", "what it is"),
-            [(c.id, c.requires_truth, c.unit, c.better, _chance(c.chance), c.summary) for c in judged],
-        )
-    elif peers:
-        columns = ("metric", "family", "better", "best", "needs", "what it is")
-        found = [COMPAT[name].card for name in COMPAT]
+        ids = [(name, metric) for name, metrics in by_task(task).items() for metric in metrics]
+        print_json([{"task": name, **catalogue.document(metric)} for name, metric in ids])
+        return
+    found = listed(task)
+    if peers:
+        columns = ("task", "metric", "family", "better", "best", "needs", "what it is")
         print_table(
             columns,
-            [(c.id, c.family, c.better, f"{c.best:g}", ", ".join(c.needs), c.summary) for c in found],
+            [
+                (m.task, m.id, m.family, m.better, _number(m.best), m.needs, m.summary)
+                for m in found
+                if m.kind == catalogue.PEER
+            ],
         )
-    else:
-        cards = [METRICS[name].card for name in METRICS]
-        rows = [(c.id, c.level, c.better, _chance(c.chance), c.requires, c.summary) for c in cards]
-        print_table(("metric", "level", "better", "chance", "needs", "what it is"), rows)
-        n_peers = len({COMPAT[name].card.peer for name in COMPAT})
-        click.echo(
-            f"{len(COMPAT)} metrics of {n_peers} peers, under the peers' names: lanner metric list --peers",
-            err=True,
-        )
+        return
+    print_table(
+        ("task", "metric", "level", "per", "better", "chance", "needs", "what it is"),
+        [
+            (m.task, m.id, m.level, m.per, m.better, _chance(m.chance), m.needs, m.summary)
+            for m in found
+            if m.kind == catalogue.OWN
+        ],
+    )
+    n_peers = sum(m.kind == catalogue.PEER for m in found)
+    click.echo(f"{n_peers} metrics of peers, under the peers' names: lanner metric list --peers", err=True)
 
 
 @metric_command.command("info")
@@ -229,6 +228,10 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, list | tuple):
         return "; ".join(value)
     return "none" if value is None else str(value)
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:g}"
 
 
 def _chance(chance: float | str | None) -> str:

@@ -165,7 +165,7 @@ def outcome(cell: Cell, definition: Definition) -> Scored:
 
 def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
     residual = cell.choice.other_residual
-    cached = scores.stored_scores(cell.plan.folder, definition.task, definition.metrics, residual)
+    cached = scores.stored_scores(cell.plan.folder, cell.artefact.question, residual)
     if cached is not None:
         return cached
     try:
@@ -187,11 +187,11 @@ def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
 
 def bounds_of(cell: Cell, definition: Definition) -> pd.DataFrame:
     """Per-condition scores of the bounds of a cell's split."""
-    home, split, task = cell.artefact.settings.home, cell.artefact.split, definition.task
-    stored = scores.stored_bounds(home, split, task, definition.metrics)
-    return (
-        stored if stored is not None else scores.score_bounds(cell.artefact.truth, task, definition.metrics)
-    )
+    artefact = cell.artefact
+    stored = scores.stored_bounds(artefact.settings.home, artefact.split, artefact.question)
+    if stored is not None:
+        return stored
+    return scores.score_bounds(artefact.truth, definition.task, definition.metrics)
 
 
 def _label(cell: Cell) -> str:

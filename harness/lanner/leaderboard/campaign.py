@@ -15,6 +15,7 @@ from lanner.datasets import Dataset
 from lanner.leaderboard.definition import Definition, MethodChoice
 from lanner.pipeline import Plan
 from lanner.records import Split
+from lanner.scores import Question
 from lanner.truth import Truth
 
 
@@ -71,6 +72,11 @@ class Artefact:
     def truth(self) -> Truth:
         """The sealed truth."""
         return self.definition.task.seal(self.dataset, self.split, self.settings.home, self.monitor.say)
+
+    @property
+    def question(self) -> Question:
+        """What stored scores have to answer."""
+        return Question.of_entry(self.definition.task, self.definition.metrics, self.dataset.entry)
 
     def staged(self, options: Mapping[str, Any]) -> staging.Staged:
         """The part of the input that all methods share that are asked with the same options of the task."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lanner import aggregate, schemas, scores, store
+from lanner import aggregate, schemas, store
 from lanner.aggregate.comparing import parts_of
 from lanner.aggregate.graded import step_of
 from lanner.cards import CARDS
@@ -165,11 +165,10 @@ def _cached_scores(group: Sequence[Scored]) -> Path:
     """Named by all that decides the numbers: the runs, those without a prediction marked, and the metrics."""
     first = group[0].cell
     runs = sorted((item.cell.plan.folder.key, item.succeeded) for item in group)
-    metrics = scores.metric_set(first.artefact.definition.task, first.artefact.definition.metrics)
     key = sha256_json(
         {
             "aggregation": AGGREGATION_VERSION,
-            "metrics": metrics,
+            "metrics": first.artefact.question.hash,
             "residual": first.choice.residual,
             "runs": runs,
         }

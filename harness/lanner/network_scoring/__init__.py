@@ -6,8 +6,19 @@ same truth. Whoever imports this has the cards and roles of networks registered.
 """
 
 from lanner.network_scoring.bounds_frame import score_bounds
+from lanner.network_scoring.details import bound_details, details
 from lanner.network_scoring.frame import score
 from lanner.network_scoring.roles import BOUNDS
-from lanner.network_scoring.sealed import SealedNetworks, opened, seal
+from lanner.network_scoring.sealed import SealedNetworks, gold_of, opened, seal
 
-__all__ = ["BOUNDS", "SealedNetworks", "opened", "score", "score_bounds", "seal"]
+__all__ = [
+    "BOUNDS",
+    "SealedNetworks",
+    "bound_details",
+    "details",
+    "gold_of",
+    "opened",
+    "score",
+    "score_bounds",
+    "seal",
+]

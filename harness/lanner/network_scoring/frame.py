@@ -108,13 +108,21 @@ class Place:
             return np.full(len(self.units), np.nan)
         if self.metric.card.pooling == "mean":
             return _by_name(self.units, found.units, found.values, np.nan)
-        n, value = len(found.units), found.value
-        without = (
-            np.array([found.pooled(np.arange(n) != u) for u in range(n)]) if n > 1 else np.full(n, value)
-        )
-        without = np.where(np.isfinite(without), without, value)
-        added = n * value - (n - 1) * without
-        return _by_name(self.units, found.units, added - added.mean() + value, value)
+        return _by_name(self.units, found.units, pseudo_values(found), found.value)
+
+
+def pseudo_values(found: NetworkValues) -> Array:
+    r"""What each of the answer's units adds to its number, float64 ``(U,)``; their mean is the number.
+
+    Unit u adds :math:`U \theta - (U - 1) \theta_{-u}`, and all are shifted alike; a number that is undefined
+    without u is taken to stay what it is.
+    """
+    n, value = len(found.units), found.value
+    without = np.array([found.pooled(np.arange(n) != u) for u in range(n)]) if n > 1 else np.full(n, value)
+    without = np.where(np.isfinite(without), without, value)
+    added = n * value - (n - 1) * without
+    shifted: Array = added - added.mean() + value
+    return shifted
 
 
 def places(sealed: SealedNetworks, metrics: Sequence[str]) -> Iterable[Place]:

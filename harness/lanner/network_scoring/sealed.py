@@ -224,14 +224,19 @@ class SealedNetworks:
         return Samples(X=X, groups=groups.astype(np.int64), target=np.array(targets, dtype=np.int64))
 
 
+def gold_of(truth: Truth) -> str:
+    """The hash of the known edges a truth was sealed with (``Entry.networks_content``); empty for none."""
+    return str((read_json(truth.folder / "network.json") or {}).get("gold", ""))
+
+
 @lru_cache(maxsize=2)
-def _opened(folder: Path) -> SealedNetworks:
+def _opened(folder: Path, gold: str) -> SealedNetworks:
     return SealedNetworks(Truth(folder))
 
 
 def opened(truth: Truth) -> SealedNetworks:
     """The networks' side of a sealed truth; the last two stay in memory, with what they have computed."""
-    return _opened(truth.folder.resolve())
+    return _opened(truth.folder.resolve(), gold_of(truth))
 
 
 def _spread(cells: sp.csr_matrix) -> Array:

@@ -27,6 +27,8 @@ __all__ = ["Resource", "files", "find", "genes_of", "load", "names"]
 MANIFEST = "resource.yaml"
 GENERATOR_VERSION = 1
 """Part of a generated resource's identity: raised when the same entry would give other values."""
+MADE_FROM_NOTHING = {"features": ("random", "empty"), "network": ("empty", "dense")}
+"""Generated values that need no other entry, by kind."""
 ENDINGS = {"features": ".csv", "network": ".csv", "gene-sets": ".gmt"}
 
 
@@ -83,6 +85,8 @@ class Resource:
         if "generated" not in self.document:
             return self.whole(progress)
         recipe = self.document["generated"]
+        if self.base is None and self.kind == "network":
+            return generated.network(genes, dense=recipe["values"] == "dense")
         if self.base is None:
             dimensions = 0 if recipe["values"] == "empty" else int(recipe["dimensions"])
             return generated.table(genes, dimensions, int(recipe.get("seed", 0)))
@@ -137,6 +141,11 @@ def load(folder: Path, settings: Settings, _made_into: tuple[str, ...] = ()) -> 
         sha256 = str(document["sha256"])
     else:
         recipe = document["generated"]
+        if "of" not in recipe and recipe["values"] not in MADE_FROM_NOTHING.get(document["kind"], ()):
+            raise ConfigurationError(
+                f"{path}: {recipe['values']} values are not made for kind {document['kind']}; correct one of "
+                "them"
+            )
         if "of" in recipe:
             base = _base(path, document, settings, _made_into)
             recipe = {**recipe, "of": base.sha256}

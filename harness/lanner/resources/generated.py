@@ -1,7 +1,7 @@
-"""Tables of gene features made from nothing but names, and the rows of a table that a run is granted.
+"""Features and networks made from nothing but gene names, and the rows of a table that a run is granted.
 
-Two controls say what a table is worth: ``random`` numbers that know no biology and an ``empty`` table
-(PEREGGRN has random and empty networks, doi:10.1186/s13059-025-03840-y).
+They are controls that say what knowledge is worth: ``random`` numbers that know no biology and an ``empty``
+table; an ``empty`` network and a ``dense`` one of all pairs (PEREGGRN's, doi:10.1186/s13059-025-03840-y).
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from lanner.errors import ConfigurationError
 from lanner.records import derived_seed
+
+MOST_EDGES = 5_000_000
+"""Edges of a dense network: all pairs of 2,200 genes."""
 
 
 def table(genes: Iterable[str], dimensions: int, seed: int) -> bytes:
@@ -23,6 +27,22 @@ def table(genes: Iterable[str], dimensions: int, seed: int) -> bytes:
         random = np.random.default_rng(derived_seed(f"{seed}/{gene}", "resource"))
         lines.append(row(gene, random.standard_normal(dimensions)))
     return ("\n".join(lines) + "\n").encode()
+
+
+def network(genes: Iterable[str], *, dense: bool) -> bytes:
+    """A CSV table of edges between ``genes``: none, or all ordered pairs of distinct ones with weight 1.
+
+    Raises ConfigurationError where a dense network would have more than MOST_EDGES.
+    """
+    names = sorted(set(genes)) if dense else []
+    if len(names) * (len(names) - 1) > MOST_EDGES:
+        raise ConfigurationError(
+            f"a dense network of {len(names):,} genes has more than {MOST_EDGES:,} edges; grant it on a "
+            "dataset of fewer genes"
+        )
+    quotes = [quoted(name) for name in names]
+    edges = (f"{source},{target},1" for source in quotes for target in quotes if source != target)
+    return ("\n".join(["regulator,target,weight", *edges]) + "\n").encode()
 
 
 def rows_of(content: bytes, genes: Iterable[str]) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lanner.cards import CARDS
 from lanner.leaderboard.results import execution_document
 from lanner.records import printable
+from lanner.scores import stored_bound_details, stored_details
 from lanner.site.conditions import Conditions, conditions
 from lanner.site.naming import run_name
 
@@ -42,7 +43,9 @@ class Material:
 
     ``methods`` maps a row's method label to its manifest, with its ``readme``; ``datasets`` an id to its
     entry; ``metrics`` an id to its card; ``runs`` a row's page name to its ``Run``; ``conditions`` holds
-    per-condition values; ``scores`` is the table behind scores.parquet.
+    per-condition values; ``scores`` is the table behind scores.parquet. ``details`` maps a run's page name to
+    what its task said of the prediction beyond scores, ``bound_details`` a split's sha256 to that of its
+    bounds; tasks that say nothing have none.
     """
 
     document: Mapping[str, Any]
@@ -53,6 +56,8 @@ class Material:
     datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runs: Mapping[str, Run] = field(default_factory=dict)
+    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bound_details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def primary(self) -> list[str]:
@@ -81,6 +86,7 @@ def gather(
     costs = {row["key"]: row["resources"] or {} for row in execution["rows"]}
     rows = {(row["key"], row["method"]): row for row in document["rows"]}
     runs, methods, datasets = {}, {}, {}
+    details: dict[str, Mapping[str, Any]] = {}
     for item in scored:
         cell = item.cell
         row = rows[cell.plan.folder.key, cell.choice.label]
@@ -90,6 +96,9 @@ def gather(
             "readme": _readme(cell.choice.method.folder),
         }
         datasets[cell.artefact.dataset.entry.id] = cell.artefact.dataset.entry.document
+        if item.succeeded and not cell.artefact.hidden:
+            said = stored_details(cell.plan.folder, cell.artefact.question, cell.choice.other_residual)
+            details |= {run_name(row): said} if said else {}
     return Material(
         document=document,
         execution=execution,
@@ -99,7 +108,19 @@ def gather(
         datasets=datasets,
         metrics=cards(document),
         runs=runs,
+        details=details,
+        bound_details=_bound_details(scored),
     )
+
+
+def _bound_details(scored: Sequence[Scored]) -> dict[str, Mapping[str, Any]]:
+    artefacts = {item.cell.artefact.split.sha256: item.cell.artefact for item in scored}
+    found = {
+        sha256: stored_bound_details(artefact.settings.home, artefact.split, artefact.question)
+        for sha256, artefact in artefacts.items()
+        if not artefact.hidden
+    }
+    return {sha256: said for sha256, said in found.items() if said}
 
 
 def cards(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

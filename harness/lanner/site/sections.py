@@ -9,14 +9,18 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from lanner.site.material import costs
+from lanner.site.network_details import gathered
 from lanner.site.pages import Board, Drawn, Place
 from lanner.site.pictures import Picture
 from lanner.site.pictures.agreement import agreement
 from lanner.site.pictures.cost import cost_and_skill
 from lanner.site.pictures.curves import curves
 from lanner.site.pictures.dots import skill_dots
+from lanner.site.pictures.edge_curves import edge_curves
+from lanner.site.pictures.edge_overlap import edge_overlap
 from lanner.site.pictures.forest import forest
 from lanner.site.pictures.heatmap import skill_heatmap
+from lanner.site.pictures.regulators import regulators
 from lanner.site.pictures.scatter import scatter
 from lanner.site.pictures.stability import stability
 
@@ -113,3 +117,18 @@ def _cost(board: Board, where: Place) -> Picture | None:
     summaries = board.summaries[where]
     of_method = {s["method"]: costs(board.material, board.material.rows_of(s)) for s in summaries}
     return cost_and_skill(summaries, _primary(board, where), of_method)
+
+
+@section("network-inference")
+def _edge_curves(board: Board, where: Place) -> Picture | None:
+    return edge_curves(gathered(board, where))
+
+
+@section("network-inference")
+def _edge_overlap(board: Board, where: Place) -> Picture | None:
+    return edge_overlap(gathered(board, where))
+
+
+@section("network-inference")
+def _regulators(board: Board, where: Place) -> Picture | None:
+    return regulators(gathered(board, where))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from lanner.datasets import Dataset
+    from lanner.datasets import Dataset, Entry
     from lanner.h5ad.layout import Layout
     from lanner.ingest import IngestResult
     from lanner.records import Split
@@ -211,6 +211,25 @@ class Task(ABC):
     def score_bounds(self, truth: Truth, metrics: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
         """The rows of every bound, with ``bound``, ``kind`` and ``bds``: the share of truth parts in which a
         positive bound beats every negative one."""
+
+    def judged_by(self, entry: Entry) -> dict[str, Any]:
+        """What else decides stored scores and details: facts of the entry that its content does not cover.
+
+        Where they change, scores and details are computed again and runs are not.
+        """
+        return {}
+
+    def judged_with(self, truth: Truth) -> dict[str, Any]:
+        """``judged_by`` as it was when the truth was sealed."""
+        return {}
+
+    def details(self, truth: Truth, result: IngestResult) -> dict[str, Any] | None:
+        """What pages show of a prediction beyond its scores, JSON, stored beside them; None for nothing."""
+        return None
+
+    def bound_details(self, truth: Truth) -> dict[str, Any] | None:
+        """The same of the bounds."""
+        return None
 
 
 TASKS: Registry[Task] = Registry("task")

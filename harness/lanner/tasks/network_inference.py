@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from lanner.datasets import Dataset
+    from lanner.datasets import Dataset, Entry
     from lanner.h5ad.network import NetworkExpectation
     from lanner.ingest import IngestResult
+    from lanner.network_scoring import SealedNetworks
+    from lanner.networks import Network
     from lanner.truth import Truth
 
 PRIMARY = ("edge_wasserstein/top", "effect_auprc", "effect_direction", "regression_precision", "gold_auprc")
@@ -26,6 +28,9 @@ PRIMARY = ("edge_wasserstein/top", "effect_auprc", "effect_direction", "regressi
 
 All judge a ranking, so that none depends on how many edges somebody writes; those that do stand beside them.
 """
+
+DETAILS_VERSION = 1
+"""Raised when unchanged networks would give other details: stored ones are then computed again."""
 
 REGIMES = {
     "interventional": "every intervention that is not held out",
@@ -120,18 +125,46 @@ class NetworkInference(Task):
     ) -> pd.DataFrame:
         """A value per regulator or target and context, as the metric's card says."""
         from lanner import network_scoring
-        from lanner.networks import Network
 
         sealed = network_scoring.opened(truth)
-        weights = result.matrix.block(0, result.matrix.shape[0])
-        network = Network.checked(truth.genes, sealed.regulators, weights)
-        return network_scoring.score(sealed, network, metrics)
+        return network_scoring.score(sealed, _network(sealed, result), metrics)
 
     def score_bounds(self, truth: Truth, metrics: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
         """The bounds' values per regulator or target and context."""
         from lanner import network_scoring
 
         return network_scoring.score_bounds(network_scoring.opened(truth), metrics)
+
+    def judged_by(self, entry: Entry) -> dict[str, Any]:
+        """The known edges, which may be corrected while the data stay as they are."""
+        return {"networks": entry.networks_content, "details": DETAILS_VERSION}
+
+    def judged_with(self, truth: Truth) -> dict[str, Any]:
+        """The known edges the truth was sealed with."""
+        from lanner import network_scoring
+
+        return {"networks": network_scoring.gold_of(truth), "details": DETAILS_VERSION}
+
+    def details(self, truth: Truth, result: IngestResult) -> dict[str, Any]:
+        """Edge curves, strongest edges and regulators."""
+        from lanner import network_scoring
+
+        sealed = network_scoring.opened(truth)
+        return network_scoring.details(sealed, _network(sealed, result))
+
+    def bound_details(self, truth: Truth) -> dict[str, Any]:
+        """Edge curves of the bounds."""
+        from lanner import network_scoring
+
+        return network_scoring.bound_details(network_scoring.opened(truth))
+
+
+def _network(sealed: SealedNetworks, result: IngestResult) -> Network:
+    """What a method returned, as metrics take it."""
+    from lanner.networks import Network
+
+    weights = result.matrix.block(0, result.matrix.shape[0])
+    return Network.checked(sealed.truth.genes, sealed.regulators, weights)
 
 
 def candidates(dataset: Dataset) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lanner.aggregate import standings
-from lanner.metrics import METRICS
+from lanner.cards import CARDS
 from lanner.site.pictures import ROW_HEIGHT, Picture, text
 from lanner.site.pictures.heatmap import SCALE
 
@@ -21,7 +21,7 @@ def agreement(summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str]) ->
     """The picture of the summaries of one table; None with fewer than 4 scored methods or 2 metrics."""
     scored = [summary for summary in summaries if summary["scores"] is not None]
     names = list(dict.fromkeys(key for s in scored for key in s["scores"]))
-    orders = {name: _order(name, scored) for name in names if name.partition("@")[0] in METRICS}
+    orders = {name: _order(name, scored) for name in names if name.partition("@")[0] in CARDS}
     own = [name for name in metrics if len(orders.get(name, {})) >= LEAST_METHODS]
     if len(scored) < LEAST_METHODS or len(own) < 2:
         return None
@@ -47,8 +47,8 @@ def agreement(summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str]) ->
         id="agreement",
         title="Metric agreement",
         caption="Kendall's tau-b between the orders of the methods: 1 the same order, -1 the reverse. "
-        "Variants of one metric differ in masking (@unmasked) and in scoring against all cells "
-        "(@all-cells).",
+        "Variants of one metric differ in masking (@unmasked), in scoring against all cells "
+        "(@all-cells) and in counting each unit's own value alike (@own).",
         columns=("metric", "and", "tau", "methods"),
         rows=rows,
         figures=figures,
