@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from lanner.leaderboard.results import execution_document
 from lanner.records import printable
 from lanner.site.conditions import Conditions, conditions
 from lanner.site.naming import run_name
+from lanner.store import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +44,8 @@ class Material:
 
     ``methods`` maps a row's method label to its manifest, with its ``readme``; ``datasets`` an id to its
     entry; ``metrics`` an id to its card; ``runs`` a row's page name to its ``Run``; ``conditions`` holds
-    per-condition values; ``scores`` is the table behind scores.parquet.
+    per-condition values; ``scores`` is the table behind scores.parquet; ``ended`` is when the last run ended
+    (ISO 8601, UTC).
     """
 
     document: Mapping[str, Any]
@@ -53,6 +56,7 @@ class Material:
     datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     runs: Mapping[str, Run] = field(default_factory=dict)
+    ended: str | None = None
 
     @property
     def primary(self) -> list[str]:
@@ -99,7 +103,16 @@ def gather(
         datasets=datasets,
         metrics=cards(document),
         runs=runs,
+        ended=_ended(scored),
     )
+
+
+def _ended(scored: Sequence[Scored]) -> str | None:
+    """When the last of these runs ended, by the status of its attempt; None where none says so."""
+    attempts = (item.cell.plan.folder.path / f"attempt-{item.record.get('attempt')}" for item in scored)
+    found = [status for status in (read_json(attempt / "status.json") for attempt in attempts) if status]
+    last = max((float(status["since"]) for status in found), default=None)
+    return None if last is None else datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds")
 
 
 def cards(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
