@@ -68,11 +68,13 @@
       var number = rows[0] && rows[0].cells[index] && rows[0].cells[index].hasAttribute("data-order");
       return number ? { targets: index, type: "num", orderSequence: ["desc", "asc", ""] } : { targets: index, type: "html" };
     });
+    element.style.display = "none"; // DataTables asks for sizes while all rows are in: this way there are none
     var table = new window.LannerTables.DataTable(element, {
       order: [], paging: long, pageLength: 50, lengthMenu: [25, 50, 100, { label: "all", value: -1 }],
       searching: long || element.id === "overview", info: long, autoWidth: false, columnDefs: kinds,
       language: { search: "Filter ", lengthMenu: "_MENU_ rows" }
     });
+    element.style.display = "";
     element.dataset.ready = "true";
     if (element.id === "overview") filters(table);
     window.addEventListener("beforeprint", function () { table.page.len(-1).draw(); });
