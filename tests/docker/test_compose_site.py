@@ -46,7 +46,9 @@ def test_the_site_service_serves_the_built_pages_byte_for_byte_and_only_here(tmp
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)  # the service runs as nobody; pytest's folders are the user's alone
     shutil.copy(COMPOSE, tmp_path)
-    (tmp_path / "method_containers").symlink_to(COMPOSE.parent / "method_containers")  # other services' builds
+    (tmp_path / "method_containers").symlink_to(
+        COMPOSE.parent / "method_containers"
+    )  # other services' builds
     write_site(material(), tmp_path / "site" / "synthetic")
     port = free_port()
     environment = {**os.environ, "LANNER_PORT": str(port)}

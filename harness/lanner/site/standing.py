@@ -9,6 +9,9 @@ from typing import Any
 from lanner.leaderboard.verdict import TRAINING_MEAN
 from lanner.site.pages import Board, Place
 
+TOLD = ("wins", "maybe", "even", "below", "self")
+"""Kinds of cells in which methods are told apart."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
@@ -47,7 +50,8 @@ def standing(board: Board) -> Standing | None:
     methods = sorted({summary["method"] for group in board.summaries.values() for summary in group})
     missing = Mark(kind="none", text="", told="not run here")
     rows = [(name, [columns[where].get(name, missing) for where in places]) for name in methods]
-    rows.sort(key=lambda row: -sum(mark.kind == "wins" for mark in row[1]))
+    order = (("wins",), ("maybe",), TOLD)
+    rows.sort(key=lambda row: [-sum(mark.kind in kinds for mark in row[1]) for kinds in order])
     return Standing(
         reference=reference,
         places=places,
@@ -77,31 +81,53 @@ def _column(board: Board, where: Place, reference: str) -> Iterator[tuple[str, M
             metric: compared.get(metric, {}).get("against_train_mean", {}).get(name) for metric in metrics
         }
         tested = {metric: item for metric, item in found.items() if item is not None}
+        if tested and not any(_differs(item) for item in tested.values()):
+            yield name, Mark(kind="self", text="=", told=f"answers exactly as {reference}")
+            continue
         if not tested:
-            yield name, Mark(kind="self", text="–", told=f"not compared with {reference}")
+            yield name, Mark(kind="none", text="–", told=f"not compared with {reference}")
             continue
         yield name, _mark(tested, len(metrics), reference)
 
 
+def _differs(item: Mapping[str, Any]) -> bool:
+    return bool(item["gain"]) or any(item["interval"] or ())
+
+
 def _mark(tested: Mapping[str, Mapping[str, Any]], of: int, reference: str) -> Mark:
     won = [metric for metric, item in tested.items() if item["better"]]
-    lost = [metric for metric, item in tested.items() if item["interval"] and item["interval"][1] < 0]
+    intervals = {metric: item["interval"] for metric, item in tested.items() if item["interval"]}
+    above = [metric for metric, (low, _) in intervals.items() if low > 0 and metric not in won]
+    below = [metric for metric, (_, high) in intervals.items() if high < 0]
     parts = [f"beats {reference} on {', '.join(won) or 'no metric'}"]
-    if lost:
-        parts.append(f"its interval lies below it on {', '.join(lost)}")
-    kind = "wins" if won else "below" if len(lost) == of else "even"
-    return Mark(kind=kind, text=f"{len(won)} of {of}", told="; ".join(parts))
+    if above:
+        parts.append(f"its interval lies above it, but not after Holm's correction, on {', '.join(above)}")
+    if below:
+        parts.append(f"its interval lies below it on {', '.join(below)}")
+    kind = "wins" if won else "maybe" if above else "below" if len(below) == of else "even"
+    unsure = f" (+{len(above)})" if above else ""
+    return Mark(kind=kind, text=f"{len(won)}{unsure} of {of}", told="; ".join(parts))
 
 
 def _says(places: Sequence[Place], rows: Sequence[tuple[str, Sequence[Mark]]], reference: str) -> str:
-    """How many datasets and splits can tell, and on how many of them somebody wins."""
+    """How many datasets and splits can tell, on how many of them somebody wins, and who may."""
     columns = list(zip(*(marks for _, marks in rows), strict=True))
-    telling = sum(any(mark.kind in ("wins", "below", "even") for mark in column) for column in columns)
-    won = sum(any(mark.kind == "wins" for mark in column) for column in columns)
-    ever = [name for name, marks in rows if any(mark.kind == "wins" for mark in marks)]
+
+    def places_with(*kinds: str) -> int:
+        return sum(any(mark.kind in kinds for mark in column) for column in columns)
+
+    def names_with(kind: str) -> str:
+        return ", ".join(name for name, marks in rows if any(mark.kind == kind for mark in marks))
+
+    telling, won, unsure = places_with(*TOLD), places_with("wins"), places_with("maybe")
     start = f"{telling} of {len(places)} dataset splits can tell methods apart"
     if not telling:
         return f"{start}: nothing here says whether a method knows more than {reference}."
-    if not won:
-        return f"{start}; on none of them does any method beat {reference}."
-    return f"{start}; on {won} of them at least one method beats {reference}: {', '.join(ever)}."
+    if won:
+        return f"{start}; on {won} of them at least one method beats {reference}: {names_with('wins')}."
+    doubt = (
+        f" On {unsure} of them some do by their interval alone, uncorrected: {names_with('maybe')}."
+        if unsure
+        else ""
+    )
+    return f"{start}; on none of them does any method beat {reference}.{doubt}"
