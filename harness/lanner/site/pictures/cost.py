@@ -52,7 +52,9 @@ def cost_and_skill(
 
 def _figure(shown: Sequence[tuple[str, Mapping[str, Any], Mapping[str, float | None]]]) -> dict[str, Any]:
     skills = [score["skill"] for _, score, _ in shown]
-    places = {name: n for n, (name, *_) in enumerate(sorted(shown, key=lambda item: item[2]["wall_seconds"]))}
+    places = {
+        name: n for n, (name, *_) in enumerate(sorted(shown, key=lambda item: item[2]["wall_seconds"] or 0.0))
+    }
     colours = [MARK if score["informative"] == "informative" else GREY for _, score, _ in shown]
     trace = {
         "type": "scatter",
