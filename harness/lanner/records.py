@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from json.encoder import encode_basestring as _quoted
+from math import isfinite
 from typing import Any, Self
 
 CONTROL = "control"
@@ -20,6 +22,37 @@ COMBINATION = "+"
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN. Hashes are taken of its UTF-8 bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def indented_json(value: Any) -> str:
+    """``value`` as people read it: indented by one, keys in the order given, no NaN.
+
+    The text of ``json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)`` in less time: its encoder
+    yields every comma by itself.
+    """
+    return _indented(value, "\n ")
+
+
+def _indented(value: Any, margin: str) -> str:
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind is int or (kind is float and isfinite(value)):
+        return repr(value)
+    if isinstance(value, dict) and value:
+        deeper = margin + " "
+        items = [f"{margin}{_key(key)}: {_indented(item, deeper)}" for key, item in value.items()]
+        return f"{{{','.join(items)}{margin[:-1]}}}"
+    if isinstance(value, list | tuple) and value:
+        deeper = margin + " "
+        return f"[{','.join([margin + _indented(item, deeper) for item in value])}{margin[:-1]}]"
+    if value is None or value is True or value is False:
+        return "null" if value is None else "true" if value else "false"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)  # empty, or of a type to be refused
+
+
+def _key(key: Any) -> str:
+    return _quoted(key) if type(key) is str else json.dumps({key: 0})[1:-4]
 
 
 def sha256_json(value: Any) -> str:
@@ -193,6 +226,8 @@ class Outcome:
 
 def printable(text: str, keep: str = "") -> str:
     """``text`` with every character that could move a cursor or reorder a line shown as an escape."""
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
         for char in text

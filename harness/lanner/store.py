@@ -20,7 +20,7 @@ from typing import Any
 
 from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
 from lanner.owner import is_running, this_process, token
-from lanner.records import State
+from lanner.records import State, indented_json
 
 LEASE_SECONDS = 60.0
 """How long an attempt of another host may go without a heartbeat before it counts as lost."""
@@ -48,15 +48,20 @@ def disk_error(what: str, error: OSError) -> InfrastructureError:
     return InfrastructureError(f"{what}: {reason}; free disk space or set LANNER_HOME elsewhere", kind)
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write a file atomically: temporary name, fsync, rename. Raises InfrastructureError (disk full ...)."""
+def write_bytes(path: Path, data: bytes, mode: int = 0o644, *, durable: bool = True) -> None:
+    """Write a file atomically: temporary name, fsync, rename. Raises InfrastructureError (disk full ...).
+
+    With ``durable=False`` the disk is not waited for: for what can be made again from durable files, and is
+    compared with what it should be before it is trusted.
+    """
     partial = path.with_name(f".{path.name}.{token()}.{secrets.token_hex(4)}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("xb") as stream:
             stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         partial.chmod(mode)
         partial.replace(path)
     except OSError as error:
@@ -68,8 +73,7 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document atomically: indented, keys in the order given, no NaN."""
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode())
+    write_bytes(path, (indented_json(document) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

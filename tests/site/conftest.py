@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import boards
 import pytest
 from lanner.site import write_site
 from synthetic_board import material
@@ -24,3 +25,10 @@ def screenshots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = Path(os.environ.get("LANNER_SCREENSHOTS") or tmp_path_factory.mktemp("screenshots")).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def board_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of stored runs: ``$LANNER_SITE`` (site/real, say), else of the small board of the unit tests."""
+    given = os.environ.get("LANNER_SITE")
+    return Path(given).resolve() if given else boards.built(tmp_path_factory.mktemp("board"))[0] / "site-home"

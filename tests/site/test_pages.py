@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 from browser import browser, complaints, requests
+from lanner.site import site_files
 from lanner.site.naming import slug
+from lanner.site.shared import shared_files
+from synthetic_board import material
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +72,15 @@ def drawn(driver: Any, anchor: str) -> Any:
 def column(driver: Any, table: str, number: int) -> list[str]:
     script = "return [...document.querySelectorAll(arguments[0])].map(e => e.textContent.trim())"
     return list(driver.execute_script(script, f"#{table} tbody tr > :nth-child({number})"))
+
+
+def test_at_full_size_the_shared_files_and_the_heaviest_page_weigh_less_than_8_mb() -> None:
+    board = material(methods=50, datasets=20, metrics=20, conditions=300)
+    shared = sum(len(data) for _, data in shared_files())
+    weights = {path: len(data) for path, data in site_files(board) if path.endswith((".html", ".js"))}
+    scripts = max(size for path, size in weights.items() if path.startswith("data/"))
+    heaviest = max((size, path) for path, size in weights.items() if path.endswith(".html"))
+    assert shared + heaviest[0] + scripts < 8_000_000, heaviest  # a page loads one script of conditions
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,8 @@ def test_the_file_downloads_are_the_document(folder: Path, document: dict[str, A
     crate = json.loads((folder / "ro-crate-metadata.json").read_text())
     files = [item["@id"] for item in crate["@graph"] if item["@type"] == "File"]
     assert all((folder / name).is_file() for name in files) and "leaderboard.json" in files
+    root = next(item for item in crate["@graph"] if item["@id"] == "./")
+    assert datetime.fromisoformat(root["datePublished"]).tzinfo is not None  # RO-Crate 1.1 demands one
 
 
 def test_nothing_is_fetched_from_anywhere(folder: Path) -> None:

@@ -34,6 +34,9 @@ def serve_command(folder: Path | None, port: int, as_json: bool) -> None:
     chosen = folder or Path("site")
     if not chosen.is_dir():
         raise ConfigurationError(f"no folder {chosen}; `lanner leaderboard build` makes it")
+    pages = sorted(chosen.glob("index.html")) or sorted(chosen.glob("*/index.html"))
+    if not pages:
+        raise ConfigurationError(f"no pages in {chosen}; `lanner leaderboard build` makes them")
     handler = partial(SimpleHTTPRequestHandler, directory=str(chosen))
     try:
         server = ThreadingHTTPServer(("127.0.0.1", port), handler)
@@ -43,7 +46,7 @@ def serve_command(folder: Path | None, port: int, as_json: bool) -> None:
         ) from None
     with server:
         urls = []
-        for page in sorted(chosen.glob("index.html")) or sorted(chosen.glob("*/index.html")):
+        for page in pages:
             at = page.parent.relative_to(chosen).as_posix()
             path = "" if at == "." else f"{at}/"
             urls.append(f"http://127.0.0.1:{server.server_address[1]}/{path}")

@@ -14,7 +14,7 @@ from lanner.site.material import Material, gather
 from lanner.site.method_pages import method_pages
 from lanner.site.metric_pages import metric_pages
 from lanner.site.overview import overview
-from lanner.site.pages import Page, board
+from lanner.site.pages import Board, Page, board
 from lanner.site.run_pages import run_files, run_pages
 from lanner.site.shared import shared_files
 from lanner.store import write_bytes
@@ -34,14 +34,18 @@ def write_site(material: Material, folder: Path) -> Path:
     written = set()
     for path, data in site_files(material):
         target = folder / path
-        if not target.is_file() or target.read_bytes() != data:
-            write_bytes(target, data)
+        if not _holds(target, data):
+            write_bytes(target, data, durable=False)  # thousands of files that the next build compares anyway
         written.add(target)
     for name in FOLDERS:
         for old in sorted((folder / name).glob("*")):
             if old.is_file() and old not in written:
                 old.unlink()
     return (folder / "index.html").resolve()
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data
 
 
 def site_files(material: Material) -> Iterator[tuple[str, bytes]]:
@@ -54,7 +58,7 @@ def site_files(material: Material) -> Iterator[tuple[str, bytes]]:
     yield from run_files(cut)
     downloads = [{"path": name, "about": ABOUT[name]} for name in files]
     made = environment()
-    for page in _pages(material):
+    for page in _pages(cut):
         for part in (page.context, *page.context.get("places", ())):
             yield from of_pictures(part.get("pictures", ()))
         template = made.get_template(page.template)
@@ -67,8 +71,7 @@ def render(material: Material) -> dict[str, str]:
     return {path: data.decode() for path, data in site_files(material) if path.endswith(".html")}
 
 
-def _pages(material: Material) -> Iterator[Page]:
-    cut = board(material)
+def _pages(cut: Board) -> Iterator[Page]:
     yield overview(cut)
     yield from listings(cut)
     yield from dataset_pages(cut)

@@ -17,10 +17,13 @@ MEDIA = {
 }
 
 
-def crate(document: Mapping[str, Any], files: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def crate(
+    document: Mapping[str, Any], files: Sequence[Mapping[str, str]], ended: str | None = None
+) -> dict[str, Any]:
     """The metadata of a site; ``files`` are its downloads, as ``path`` and ``about``.
 
-    No dates: equal results give equal metadata.
+    ``ended`` (ISO 8601), when the last of the runs ended, is the one date: equal runs give equal metadata.
+    RO-Crate 1.1 demands a date of its first entity, so without one the metadata are incomplete.
     """
     datasets = [_dataset(item) for item in document["datasets"]]
     return {
@@ -38,6 +41,7 @@ def crate(document: Mapping[str, Any], files: Sequence[Mapping[str, str]]) -> di
                 "name": document["title"],
                 "description": document["description"] or document["title"],
                 "identifier": document["name"],
+                **({"datePublished": ended} if ended else {}),
                 "hasPart": [{"@id": file["path"]} for file in files],
                 "isBasedOn": [{"@id": item["@id"]} for item in datasets],
                 "license": sorted(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from lanner.leaderboard.exporting import results_table
 from lanner.leaderboard.table import markdown
+from lanner.records import indented_json
 from lanner.site.conditions import Conditions
 from lanner.site.crate import crate
 from lanner.site.environment import script_json
@@ -45,7 +45,7 @@ def whole(material: Material) -> dict[str, bytes]:
     if material.execution is not None:
         files["execution.json"] = _json(material.execution)
     listed = [{"path": name, "about": ABOUT[name]} for name in files]
-    files["ro-crate-metadata.json"] = _json(crate(document, [*listed, PAGES]))
+    files["ro-crate-metadata.json"] = _json(crate(document, [*listed, PAGES], material.ended))
     return files
 
 
@@ -86,4 +86,4 @@ def _safe(text: str) -> str:
 
 
 def _json(document: object) -> bytes:
-    return (json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return (indented_json(document) + "\n").encode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from lanner.records import printable
 from lanner.scores import stored_bound_details, stored_details
 from lanner.site.conditions import Conditions, conditions
 from lanner.site.naming import run_name
+from lanner.store import read_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,9 +45,9 @@ class Material:
 
     ``methods`` maps a row's method label to its manifest, with its ``readme``; ``datasets`` an id to its
     entry; ``metrics`` an id to its card; ``runs`` a row's page name to its ``Run``; ``conditions`` holds
-    per-condition values; ``scores`` is the table behind scores.parquet. ``details`` maps a run's page name to
-    what its task said of the prediction beyond scores, ``bound_details`` a split's sha256 to that of its
-    bounds; tasks that say nothing have none.
+    per-condition values; ``scores`` is the table behind scores.parquet; ``ended`` is when the last run ended
+    (ISO 8601, UTC). ``details`` maps a run's page name to what its task said of the prediction beyond scores,
+    ``bound_details`` a split's sha256 to that of its bounds; tasks that say nothing have none.
     """
 
     document: Mapping[str, Any]
@@ -58,6 +60,7 @@ class Material:
     runs: Mapping[str, Run] = field(default_factory=dict)
     details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bound_details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ended: str | None = None
 
     @property
     def primary(self) -> list[str]:
@@ -110,6 +113,7 @@ def gather(
         runs=runs,
         details=details,
         bound_details=_bound_details(scored),
+        ended=_ended(scored),
     )
 
 
@@ -121,6 +125,14 @@ def _bound_details(scored: Sequence[Scored]) -> dict[str, Mapping[str, Any]]:
         if not artefact.hidden
     }
     return {sha256: said for sha256, said in found.items() if said}
+
+
+def _ended(scored: Sequence[Scored]) -> str | None:
+    """When the last of these runs ended, by the status of its attempt; None where none says so."""
+    attempts = (item.cell.plan.folder.path / f"attempt-{item.record.get('attempt')}" for item in scored)
+    found = [status for status in (read_json(attempt / "status.json") for attempt in attempts) if status]
+    last = max((float(status["since"]) for status in found), default=None)
+    return None if last is None else datetime.fromtimestamp(last, UTC).isoformat(timespec="seconds")
 
 
 def cards(document: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -35,15 +35,19 @@ def metric_pages(board: Board) -> Iterator[Page]:
             context={
                 "metric": metric,
                 "card": [
-                    (key.replace("_", " "), value)
+                    (key.replace("_", " "), _listed(value))
                     for key, value in card.items()
-                    if key not in ("id", "version", "title", "summary") and value not in UNSAID
+                    if key not in ("id", "version", "title", "summary", "sha256") and value not in UNSAID
                 ],
                 "summary": card.get("summary", ""),
                 "separates": [item for item in found if item["score"]["informative"] == "informative"],
                 "cannot": [item for item in found if item["score"]["informative"] != "informative"],
             },
         )
+
+
+def _listed(value: Any) -> Any:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else value
 
 
 def _methods(board: Board, where: Any, name: str) -> Iterator[tuple[str, Shown, int]]:

@@ -12,6 +12,7 @@ from lanner.site.anchor import anchor_value
 from lanner.site.material import costs
 from lanner.site.pages import Board, Drawn, Page, Place
 from lanner.site.pictures.glance import glance
+from lanner.site.standing import standing
 
 LAST = -1e12
 """Where a cell without a number is sorted: after every other one, best first."""
@@ -42,6 +43,7 @@ class Line:
     informative: str = ""
     n: int | None = None
     coverage: str = ""
+    share: float | None = None
     seeds: str = ""
     status: str = ""
     reason: str = ""
@@ -68,6 +70,7 @@ def overview(board: Board) -> Page:
                 if picture is not None
             ],
             "lines": list(lines(board)),
+            "standing": standing(board),
             "primary": board.material.primary,
             "across": across(document),
             "partial": partial(document),
@@ -111,6 +114,7 @@ def _method(board: Board, where: Place, summary: Mapping[str, Any]) -> Line:
         informative=f"{informative} of {len(material.primary)}" if scores else "-",
         n=max((score["n"] for score in known), default=None),
         coverage=f"{answered} of {requests}",
+        share=answered / requests if requests else None,
         seeds=", ".join(str(seed) for seed in seeds),
         status=summary["status"] if summary["complete"] else f"{summary['status']}, not all runs",
         reason=summary["reason"] or "",

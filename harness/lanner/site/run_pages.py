@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lanner.leaderboard.reproducing import published_run
+from lanner.records import indented_json
 from lanner.site.material import Run
 from lanner.site.naming import run_name
 from lanner.site.overview import marks, skill_cell
@@ -41,8 +42,7 @@ def run_files(board: Board) -> Iterator[tuple[str, bytes]]:
         run = board.material.run(row)
         if run.spec is not None:
             document = published_run(board.material.document, row, run.spec, run.record)
-            text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-            yield f"runs/{run_name(row)}.json", text.encode()
+            yield f"runs/{run_name(row)}.json", (indented_json(document) + "\n").encode()
 
 
 def _provenance(board: Board, row: Mapping[str, Any], run: Run) -> Iterator[tuple[str, Any]]:

@@ -80,7 +80,10 @@ def _forest(board: Board, where: Place) -> Picture | None:
 
 @section("perturbation-response")
 def _scatter(board: Board, where: Place) -> Picture | None:
-    return scatter([item for item in board.material.conditions if item.place == where], board.stem(where))
+    order = {name: number for number, name in enumerate(_metrics(board, where))}
+    found = [item for item in board.material.conditions if item.place == where]
+    found.sort(key=lambda item: order.get(item.metric, len(order)))
+    return scatter(found, board.stem(where))
 
 
 @section(ANY)

@@ -46,24 +46,38 @@
     style.href = root + "assets/tables.css";
     document.head.insertBefore(style, document.head.querySelector("link[rel=stylesheet]"));
     load("assets/tables.js").then(function () {
-      found.forEach(function (element) {
-        var long = element.tBodies[0].rows.length > 25;
-        var columns = Array.prototype.map.call(element.tHead.rows[0].cells, function (cell, index) { return index; });
-        var numbers = columns.filter(function (index) {
-          var row = element.tBodies[0].rows[0];
-          return row && row.cells[index] && row.cells[index].hasAttribute("data-order");
-        });
-        var table = new window.LannerTables.DataTable(element, {
-          order: [], paging: long, pageLength: 50, lengthMenu: [25, 50, 100, { label: "all", value: -1 }],
-          searching: long || element.id === "overview", info: long, autoWidth: false,
-          columnDefs: [{ targets: numbers, orderSequence: ["desc", "asc", ""] }],
-          language: { search: "Filter ", lengthMenu: "_MENU_ rows" }
-        });
-        element.dataset.ready = "true";
-        if (element.id === "overview") filters(table);
-        window.addEventListener("beforeprint", function () { table.page.len(-1).draw(); });
-      });
+      var waiting = Array.prototype.slice.call(found);
+      (function next() { // one at a time, so that the page answers in between
+        var element = waiting.shift();
+        if (!element) return;
+        sortable(element);
+        setTimeout(next, 0);
+      })();
     });
+  }
+  function sortable(element) {
+    // Rows beyond the first page are kept from the first layout; from here on the paging does that.
+    var rest = element.tBodies[1];
+    if (rest) {
+      element.removeChild(rest);
+      element.tBodies[0].append.apply(element.tBodies[0], Array.prototype.slice.call(rest.rows));
+    }
+    var rows = element.tBodies[0].rows, long = rows.length > 25;
+    // What a column holds is said here: to find out, DataTables would look at every cell several times.
+    var kinds = Array.prototype.map.call(element.tHead.rows[0].cells, function (cell, index) {
+      var number = rows[0] && rows[0].cells[index] && rows[0].cells[index].hasAttribute("data-order");
+      return number ? { targets: index, type: "num", orderSequence: ["desc", "asc", ""] } : { targets: index, type: "html" };
+    });
+    element.style.display = "none"; // DataTables asks for sizes while all rows are in: this way there are none
+    var table = new window.LannerTables.DataTable(element, {
+      order: [], paging: long, pageLength: 50, lengthMenu: [25, 50, 100, { label: "all", value: -1 }],
+      searching: long || element.id === "overview", info: long, autoWidth: false, columnDefs: kinds,
+      language: { search: "Filter ", lengthMenu: "_MENU_ rows" }
+    });
+    element.style.display = "";
+    element.dataset.ready = "true";
+    if (element.id === "overview") filters(table);
+    window.addEventListener("beforeprint", function () { table.page.len(-1).draw(); });
   }
   function filters(table) {
     var box = document.getElementById("filters");

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from lanner.aggregate import standings
 from lanner.cards import CARDS
 from lanner.site.pictures import ROW_HEIGHT, Picture, text
-from lanner.site.pictures.heatmap import SCALE
+from lanner.site.pictures.heatmap import SCALE, cells
 
 LEAST_METHODS = 4
 """With three methods tau has four values and says little."""
 
 Order = Mapping[str, float]
+Matrix = NDArray[np.float64]
 
 
 def agreement(summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -> Picture | None:
@@ -26,7 +29,7 @@ def agreement(summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str]) ->
     if len(scored) < LEAST_METHODS or len(own) < 2:
         return None
     figures, rows = {}, []
-    table = [[_tau(orders[a], orders[b]) for b in own] for a in own]
+    table = kendall([orders[name] for name in own], [orders[name] for name in own])
     figures["between metrics"] = _figure(own, own, table)
     rows += [
         (a, b, tau[0], tau[1])
@@ -36,7 +39,10 @@ def agreement(summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str]) ->
     ]
     variants = sorted({name.partition("@")[2] for name in names if "@" in name})
     if variants:
-        across = [[_tau(orders[a], orders.get(f"{a}@{v}", {})) for v in variants] for a in own]
+        across = [
+            kendall([orders[name]], [orders.get(f"{name}@{variant}", {}) for variant in variants])[0]
+            for name in own
+        ]
         figures["with own variants"] = _figure([f"@{v}" for v in variants], own, across)
         rows += [
             (a, f"{a}@{v}", tau[0], tau[1])
@@ -61,38 +67,47 @@ def _order(name: str, scored: Sequence[Mapping[str, Any]]) -> Order:
     return standings(name.partition("@")[0], rows)
 
 
-def _tau(a: Order, b: Order) -> tuple[float | None, int]:
-    """Tau-b over the methods both order (Kendall 1945), and how many they are; None where it is undefined."""
-    from scipy.stats import kendalltau
+def kendall(a: Sequence[Order], b: Sequence[Order]) -> list[list[tuple[float | None, int]]]:
+    """Tau-b of every order of ``a`` with every one of ``b``, over the methods both order, and their number.
 
-    both = sorted(set(a) & set(b))
-    if len(both) < LEAST_METHODS:
-        return None, len(both)
-    tau = float(kendalltau([a[name] for name in both], [b[name] for name in both]).statistic)
-    return (None if math.isnan(tau) else tau), len(both)
+    tau-b = sum st / sqrt(sum s^2 sum t^2) over pairs of methods, s and t the signs of their differences
+    (Kendall 1945, Biometrika 33:239-251). All sums are of whole numbers: exact up to the last division.
+    None where fewer than ``LEAST_METHODS`` methods are in both, or where all of them tie.
+    """
+    methods = sorted({name for order in (*a, *b) for name in order})
+    (known_a, sign_a, pairs_a), (known_b, sign_b, pairs_b) = _signs(a, methods), _signs(b, methods)
+    shared = known_a @ known_b.T
+    spread = ((sign_a**2) @ pairs_b.T) * (pairs_a @ (sign_b**2).T)
+    told = (shared >= LEAST_METHODS) & (spread > 0)
+    tau = (sign_a @ sign_b.T) / np.sqrt(np.where(told, spread, 1.0))
+    return [
+        [(float(tau[i, j]) if told[i, j] else None, int(shared[i, j])) for j in range(len(b))]
+        for i in range(len(a))
+    ]
+
+
+def _signs(orders: Sequence[Order], methods: Sequence[str]) -> tuple[Matrix, Matrix, Matrix]:
+    """A line per order: which methods it has, signs of differences over pairs, which pairs it has."""
+    shape = (len(orders), len(methods))
+    places = np.array([[order.get(name, np.nan) for name in methods] for order in orders]).reshape(shape)
+    known = ~np.isnan(places)
+    first, second = np.triu_indices(len(methods), 1)
+    pairs = known[:, first] & known[:, second]
+    sign = np.zeros(pairs.shape)
+    np.sign(places[:, first] - places[:, second], out=sign, where=pairs)
+    return known.astype(float), sign, pairs.astype(float)
 
 
 def _figure(
     columns: Sequence[str], lines: Sequence[str], table: Sequence[Sequence[tuple[float | None, int]]]
 ) -> dict[str, Any]:
     values = [[tau for tau, _ in line] for line in table]
-    trace = {
-        "type": "heatmap",
-        "x": [text(name) for name in columns],
-        "y": [text(name) for name in lines],
-        "z": values,
-        "text": [["" if tau is None else f"{tau + 0.0:.2f}" for tau in line] for line in values],
-        "texttemplate": "%{text}",
-        "hovertemplate": "%{y} and %{x}: tau %{text}<extra></extra>",
-        "colorscale": SCALE,
-        "zmin": -1,
-        "zmax": 1,
-        "xgap": 2,
-        "ygap": 2,
-        "colorbar": {"title": {"text": "tau"}, "thickness": 12, "len": 1},
-    }
+    labels = [["" if tau is None else f"{tau + 0.0:.2f}" for tau in line] for line in values]
+    bar = {"title": {"text": "tau"}, "thickness": 12, "len": 1}
+    traces = cells(values, labels, SCALE, "%{y} and %{x}: tau %{text}<extra></extra>", bar)
+    shared = {"x": [text(name) for name in columns], "y": [text(name) for name in lines]}
     return {
-        "data": [trace],
+        "data": [{**shared, **trace} for trace in traces],
         "layout": {
             "height": 160 + ROW_HEIGHT * max(len(lines), 4),
             "margin": {"l": 10, "r": 10, "t": 34, "b": 10},

@@ -7,6 +7,9 @@ from typing import Any
 
 from lanner.site.pictures import GREY, MARK, Picture, interval_cells, line_at, spans, text
 
+SIDES = ("top right", "bottom right", "top left", "bottom left")
+"""Where names stand, in turn by cost: neighbours would lie on each other."""
+
 
 def cost_and_skill(
     summaries: Sequence[Mapping[str, Any]],
@@ -49,6 +52,9 @@ def cost_and_skill(
 
 def _figure(shown: Sequence[tuple[str, Mapping[str, Any], Mapping[str, float | None]]]) -> dict[str, Any]:
     skills = [score["skill"] for _, score, _ in shown]
+    places = {
+        name: n for n, (name, *_) in enumerate(sorted(shown, key=lambda item: item[2]["wall_seconds"] or 0.0))
+    }
     colours = [MARK if score["informative"] == "informative" else GREY for _, score, _ in shown]
     trace = {
         "type": "scatter",
@@ -57,7 +63,7 @@ def _figure(shown: Sequence[tuple[str, Mapping[str, Any], Mapping[str, float | N
         "y": skills,
         "error_y": {**spans(skills, [score["skill_interval"] for _, score, _ in shown]), "color": GREY},
         "text": [text(name) for name, *_ in shown],
-        "textposition": "middle right",
+        "textposition": [SIDES[places[name] % len(SIDES)] for name, *_ in shown],
         "cliponaxis": False,
         "marker": {"color": colours, "size": 9},
         "hovertemplate": "%{text}: skill %{y:.2f}, %{x:.3g} s<extra></extra>",
