@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +14,14 @@ from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
 from lanner.ingest import ingest
 from lanner.owner import token
 from lanner.pipeline import expectation, scratch
-from lanner.records import Split, sha256_json
+from lanner.records import Shard, Split, sha256_json
 from lanner.store import RunFolder, write_bytes
 from lanner.tasks import Task
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lanner.ingest import IngestResult
     from lanner.truth import Truth
 
 SCORE_COLUMNS = (
@@ -29,7 +31,10 @@ SCORE_COLUMNS = (
 """Columns of a scores file, one row per metric, variant and condition."""
 BOUND_COLUMNS = ("bound", "kind", "bds")
 """Further columns of a bounds file."""
-SCORING_VERSION = 2
+SHARD_COLUMNS = ("row", "rows")
+"""Further columns of a shard: the number of a row in the whole frame, and how many that has."""
+NUMBERS = ("value", "chance", "bds")
+SCORING_VERSION = 3
 """Raised when unchanged metrics would give other scores: stored ones are then computed again."""
 
 
@@ -44,12 +49,12 @@ def stored_scores(
     folder: RunFolder, task: Task, metric_ids: Sequence[str], residual: str | None = None
 ) -> pd.DataFrame | None:
     """Per-condition scores of a run, where computed before; ``residual`` as in ``score_run``."""
-    return read_frame(_scores_path(folder, task, metric_ids, residual))
+    return read_frame(scores_path(folder, task, metric_ids, residual))
 
 
 def stored_bounds(home: Path, split: Split, task: Task, metric_ids: Sequence[str]) -> pd.DataFrame | None:
     """Per-condition scores of a split's bounds, where they have been computed before."""
-    return read_frame(_bounds_path(home / "truth" / split.sha256, task, metric_ids))
+    return read_frame(bounds_path(home / "truth" / split.sha256, task, metric_ids))
 
 
 def score_run(
@@ -67,21 +72,47 @@ def score_run(
     returned and not kept. ``residual`` draws cells from its profiles by another model than the one its
     method declares. Raises PredictionError when the prediction no longer passes intake.
     """
+    with checked(folder, staged) as (result, declared):
+        cells = residual or declared
+        frame = staged.task.score(truth, result, metric_ids, residual=cells, device=device)
+    if device == "cpu":
+        write_frame(scores_path(folder, staged.task, metric_ids, residual), frame)
+    return frame
+
+
+def score_shard(
+    folder: RunFolder,
+    truth: Truth,
+    staged: staging.Staged,
+    metric_ids: Sequence[str],
+    shard: Shard,
+    *,
+    residual: str | None = None,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """One shard of ``score_run``: its rows with ``row`` and ``rows``; nothing is stored."""
+    with checked(folder, staged) as (result, declared):
+        cells = residual or declared
+        return staged.task.score_shard(truth, result, metric_ids, shard, residual=cells, device=device)
+
+
+@contextlib.contextmanager
+def checked(folder: RunFolder, staged: staging.Staged) -> Iterator[tuple[IngestResult, str | None]]:
+    """The stored prediction of a run, checked anew, and the residual model its method declares.
+
+    Raises ConfigurationError where there is none, PredictionError where it no longer passes intake.
+    """
     record, prediction = folder.record(), folder.prediction()
     if record is None or prediction is None:
         raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
     with tempfile.TemporaryDirectory(prefix=f"score.{token()}.", dir=scratch(folder.path)) as temporary:
         result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
-        cells = residual or record["residual"]
-        frame = staged.task.score(truth, result, metric_ids, residual=cells, device=device)
-    if device == "cpu":
-        write_frame(_scores_path(folder, staged.task, metric_ids, residual), frame)
-    return frame
+        yield result, record["residual"]
 
 
 def score_bounds(truth: Truth, task: Task, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
     """Per-condition scores of the task's bounds, frozen beside the sealed truth: computed at most once."""
-    path = _bounds_path(truth.folder, task, metric_ids)
+    path = bounds_path(truth.folder, task, metric_ids)
     stored = read_frame(path)
     if stored is not None:
         return stored
@@ -91,14 +122,39 @@ def score_bounds(truth: Truth, task: Task, metric_ids: Sequence[str], *, device:
     return frame
 
 
+def merged(shards: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The whole frame of all shards of a scoring, whatever their order: what ``Task.score`` would return.
+
+    Raises InfrastructureError unless every row is there once.
+    """
+    import numpy as np
+    import pandas as pd
+
+    row, rows_of = SHARD_COLUMNS
+    frame = pd.concat([shard for shard in shards if len(shard)] or shards[:1]).sort_values(row, kind="stable")
+    rows = int(frame[rows_of].max()) if len(frame) else 0
+    if not np.array_equal(frame[row].to_numpy(), np.arange(rows)):
+        raise InfrastructureError(
+            f"the shards hold {len(frame)} rows of {rows}, not each of them once; score it again",
+            ErrorClass.METRIC_ERROR,
+        )
+    whole = frame.drop(columns=list(SHARD_COLUMNS)).reset_index(drop=True)
+    texts = [name for name in whole.columns if name not in NUMBERS]
+    return whole.astype(dict.fromkeys(texts, object))
+
+
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table of per-condition scores as parquet, atomically, its columns checked and typed."""
+    """Write a table of per-condition scores, or a shard, as parquet, atomically, its columns checked."""
     import pyarrow as pa
 
-    number, text = pa.float64(), pa.string()
+    number, text, whole = pa.float64(), pa.string(), pa.int64()
     columns = {
-        name: number if name in ("value", "chance", "bds") else text
-        for name in (*SCORE_COLUMNS, *(BOUND_COLUMNS if "bound" in frame else ()))
+        name: number if name in NUMBERS else whole if name in SHARD_COLUMNS else text
+        for name in (
+            *SCORE_COLUMNS,
+            *(BOUND_COLUMNS if "bound" in frame else ()),
+            *(SHARD_COLUMNS if "row" in frame else ()),
+        )
     }
     if set(frame.columns) != set(columns):
         raise InfrastructureError(
@@ -116,10 +172,12 @@ def read_frame(path: Path) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def _scores_path(folder: RunFolder, task: Task, metric_ids: Sequence[str], residual: str | None) -> Path:
+def scores_path(folder: RunFolder, task: Task, metric_ids: Sequence[str], residual: str | None) -> Path:
+    """Where the scores of a run by these metrics are stored."""
     other = f".{residual}" if residual else ""
     return folder.path / "scores" / f"{metric_set(task, metric_ids)}{other}.parquet"
 
 
-def _bounds_path(truth: Path, task: Task, metric_ids: Sequence[str]) -> Path:
+def bounds_path(truth: Path, task: Task, metric_ids: Sequence[str]) -> Path:
+    """Where the scores of the bounds of a sealed truth's folder by these metrics are stored."""
     return truth / "bounds" / f"{metric_set(task, metric_ids)}.parquet"

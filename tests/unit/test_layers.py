@@ -48,6 +48,7 @@ LAYERS = (
     (
         "pipeline",
         "scores",
+        "score_units",
         "execution",
         "reaping",
         "leaderboard",
@@ -60,6 +61,7 @@ LAYERS = (
         "network_resource",
         "method_shell",
         "submission",
+        "transfer",
         "dataset_report",
     ),
     ("cli",),
