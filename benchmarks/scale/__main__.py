@@ -83,10 +83,18 @@ def main() -> None:
     """Simulate, print the tables, write scale.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__.split("\n")[0])
     parser.add_argument("--check", action="store_true", help="also run real runs at 1, 2 and 4 workers")
+    parser.add_argument(
+        "--harness", action="store_true", help="also measure what the harness is charged with"
+    )
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs simulated [{RUNS}]")
     parser.add_argument("--out", type=Path, help="folder of scale.json [benchmarks/out]")
     arguments = parser.parse_args()
     document: dict[str, Any] = {"costs": vars(Costs()), "recorded": spread(recorded()), "simulated": []}
+    if arguments.harness:
+        from benchmarks.scale.harness import measured
+
+        document["harness"] = cpu = measured()
+        print("CPU seconds of the harness: " + ", ".join(f"{name} {cpu[name]:.5f}" for name in cpu))
     for factor in FACTORS:
         methods = drawn(arguments.runs, factor)
         found = [

@@ -23,14 +23,14 @@ class Costs:
     process of its own adds to it.
     """
 
-    name: float = 0.01
-    place: float = 0.005
-    poll: float = 0.00005
+    name: float = 0.001
+    place: float = 0.003
+    poll: float = 0.00002
     before: float = 1.0
     after: float = 0.6
     score: float = 2.0
     score_start: float = 2.5
-    record: float = 0.004
+    record: float = 0.001
     run_operations: int = 120
     poll_operations: int = 3
     beat_seconds: float = 2.0

@@ -162,12 +162,11 @@ class Scorers:
         return lambda: self._gathered(scoring, folders, placed)
 
     def _gathered(
-        self, scoring: Scoring, folders: Sequence[Path], placed: Sequence[Future[str]]
+        self, scoring: Scoring, folders: Sequence[Path], placed: Sequence[Future[tuple[Path, str]]]
     ) -> pd.DataFrame:
-        endings = [future.result() for future in placed]
         path = scoring.stored(self.home)
         frames = []
-        for folder, ending in zip(folders, endings, strict=True):
+        for folder, ending in [future.result() for future in placed]:
             frame = scores.read_frame(folder / FRAME)
             if frame is None:
                 stored = scores.read_frame(path) if scoring.device == "cpu" else None
@@ -181,16 +180,22 @@ class Scorers:
         shutil.rmtree(folders[0].parent, ignore_errors=True)
         return whole
 
-    def _see_through(self, folder: Path) -> str:
-        """How the last try of a shard ended, in the engine's words; empty where it says nothing."""
-        ending = "cancelled"
-        for _ in range(TRIES):
+    def _see_through(self, first: Path) -> tuple[Path, str]:
+        """The folder of a shard's last try, and how that ended in the engine's words, which may be empty.
+
+        Each try has a folder of its own: an engine may take one it has seen for the one it has lost.
+        """
+        folder, ending = first, "cancelled"
+        for number in range(1, TRIES + 1):
             if self._cancel:
                 break
+            if number > 1:
+                folder = first.with_name(f"{first.name}-{number}")
+                write_json(folder / SCORING, read_json(first / SCORING))
             try:
                 placed = self.engine.submit(folder, self.limits, lambda: bool(self._cancel))
             except InfrastructureError as error:
-                return str(error)
+                return folder, str(error)
             asked = False
             while (said := placed.poll()) is None:
                 if self._cancel and not asked:
@@ -200,7 +205,7 @@ class Scorers:
             ending = said
             if (folder / FRAME).is_file() or (folder / FAILURE).is_file():
                 break
-        return ending
+        return folder, ending
 
 
 def _failure(folder: Path, ending: str) -> LannerError:

@@ -97,13 +97,13 @@ def test_who_came_first_is_placed_first_even_when_a_smaller_run_would_fit(
     monkeypatch.setattr(local.subprocess, "Popen", Started)
     engine = LocalEngine(Settings(home=tmp_path), jobs=4)
     engine._memory_mb = 1000
-    order: list[str] = []
 
     def submit(name: str, memory_mb: int) -> Any:
         (tmp_path / name).mkdir()
-        placed = engine.submit(tmp_path / name, Limits(cpus=0.1, memory_mb=memory_mb), lambda: False)
-        order.append(name)
-        return placed
+        return engine.submit(tmp_path / name, Limits(cpus=0.1, memory_mb=memory_mb), lambda: False)
+
+    def running() -> list[int]:
+        return [limits.memory_mb for limits in engine._running]
 
     first = submit("first", 600)
     threads = []
@@ -112,12 +112,13 @@ def test_who_came_first_is_placed_first_even_when_a_smaller_run_would_fit(
         threads[-1].start()
         while len(engine._waiting) < len(threads):
             threading.Event().wait(0.005)
-    assert order == ["first"]  # the small one fits beside it, and waits for its turn
+    threading.Event().wait(3 * local.ROOM_SECONDS)
+    assert running() == [600]  # the small one fits beside it, and waits for its turn
     first._process.over = True
     assert first.poll() == ""
     for thread in threads:
-        thread.join(timeout=20)
-    assert order == ["first", "large", "small"]
+        thread.join(timeout=60)
+    assert running() == [900, 100]
 
 
 def test_runs_that_ask_for_more_gpus_than_there_are_wait_for_one_another(

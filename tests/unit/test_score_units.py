@@ -146,13 +146,13 @@ def test_a_shard_that_is_lost_once_is_placed_again(scoring: tuple[Settings, Scor
 
     def act(attempt: Path) -> None:
         tries.append(attempt)
-        if tries.count(attempt) == 2:
+        if attempt.name.endswith("-2"):
             score_spec(attempt / "scoring.json", settings)
 
     engine: Any = Elsewhere(act)
     with Scorers(engine, settings.home, 2) as scorers:
         frame = scorers.begin(wanted, truth)()
-    assert len(tries) == 4 and set(frame["metric"]) == {"mse"}
+    assert len(set(tries)) == 4 and set(frame["metric"]) == {"mse"}
     wanted.stored(settings.home).unlink()
 
 
