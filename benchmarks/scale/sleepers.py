@@ -21,14 +21,14 @@ import json, os, pathlib, time
 INPUT, OUTPUT = (pathlib.Path(os.environ["LANNER_" + name]) for name in ("INPUT", "OUTPUT"))
 began = time.monotonic()
 seconds = json.loads((INPUT / "task.json").read_text())["parameters"]["seconds"]
-import csv, h5py
+import csv, h5py, numpy as np
 
 with h5py.File(INPUT / "train.h5ad") as file:
     genes = file["var/_index"][:]
 with (INPUT / "requests.csv").open(newline="") as stream:
     rows = [row["request_id"] for row in csv.DictReader(stream)]
 with h5py.File(OUTPUT / "prediction.h5ad", "w") as file:
-    file.create_dataset("X", shape=(len(rows), len(genes)), dtype="f4", fillvalue=0.5)
+    file["X"] = np.full((len(rows), len(genes)), 0.5, "f4")
     file["obs/_index"] = rows
     file["var/_index"] = genes
 time.sleep(max(seconds - (time.monotonic() - began), 0))

@@ -159,14 +159,20 @@ class Scorers:
         n = min(self.shards, scoring.task.most_shards(truth))
         folders = write_specs(scoring, self.home, n)
         placed = [self._pool.submit(self._see_through, folder) for folder in folders]
-        return lambda: self._gathered(scoring, folders, placed)
+        return lambda: self._answer(scoring, folders[0].parent, placed)
 
-    def _gathered(
-        self, scoring: Scoring, folders: Sequence[Path], placed: Sequence[Future[tuple[Path, str]]]
+    def _answer(
+        self, scoring: Scoring, folder: Path, placed: Sequence[Future[tuple[Path, str]]]
     ) -> pd.DataFrame:
+        try:
+            return self._gathered(scoring, [future.result() for future in placed])
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _gathered(self, scoring: Scoring, endings: Sequence[tuple[Path, str]]) -> pd.DataFrame:
         path = scoring.stored(self.home)
         frames = []
-        for folder, ending in [future.result() for future in placed]:
+        for folder, ending in endings:
             frame = scores.read_frame(folder / FRAME)
             if frame is None:
                 stored = scores.read_frame(path) if scoring.device == "cpu" else None
@@ -177,7 +183,6 @@ class Scorers:
         whole = scores.merged(frames)
         if scoring.device == "cpu":
             scores.write_frame(path, whole)
-        shutil.rmtree(folders[0].parent, ignore_errors=True)
         return whole
 
     def _see_through(self, first: Path) -> tuple[Path, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("simpy")
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 from benchmarks.scale.costs import Costs, Design, drawn, lower_bound
 from benchmarks.scale.model import local, simulate

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -115,11 +117,16 @@ class Elsewhere:
 
 
 @pytest.fixture
-def scoring(board: tuple[Path, Results]) -> tuple[Settings, Scoring, Any]:
-    settings = Settings(home=board[0] / "home", registry=board[0] / "registry")
+def scoring(board: tuple[Path, Results], tmp_path: Path) -> tuple[Settings, Scoring, Any]:
+    """One run's scoring in a copy of the board's home."""
+    shutil.copytree(board[0] / "home", tmp_path / "home", copy_function=os.link)
+    settings = Settings(home=tmp_path / "home", registry=board[0] / "registry")
     item = next(item for item in board[1].scored if item.cell.choice.label == "constant")
     wanted = Scoring(
-        run=item.cell.plan.folder,
+        run=RunFolder(
+            path=settings.home / item.cell.plan.folder.path.relative_to(board[0] / "home"),
+            key=item.cell.plan.folder.key,
+        ),
         split=item.cell.artefact.split,
         task=boards.TASK,
         metrics=("mse",),
@@ -153,7 +160,7 @@ def test_a_shard_that_is_lost_once_is_placed_again(scoring: tuple[Settings, Scor
     with Scorers(engine, settings.home, 2) as scorers:
         frame = scorers.begin(wanted, truth)()
     assert len(set(tries)) == 4 and set(frame["metric"]) == {"mse"}
-    wanted.stored(settings.home).unlink()
+    assert not list(settings.home.rglob("*.partial"))
 
 
 def test_what_a_shard_fails_of_is_raised_to_whoever_asked(
@@ -190,4 +197,3 @@ def test_a_spec_of_other_metrics_than_those_installed_is_refused(
     (folder / "scoring.json").write_text(json.dumps({**document, "set": "0"}))
     with pytest.raises(ConfigurationError, match="install the same version on all machines"):
         score_spec(folder / "scoring.json", settings)
-    (folder / "scoring.json").unlink()
