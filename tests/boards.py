@@ -164,13 +164,25 @@ def built(folder: Path) -> tuple[Path, Results]:
 
 
 def make(
-    folder: Path, methods: Sequence[Any], *, home: str = "home", jobs: int = 2, **fields: Any
+    folder: Path,
+    methods: Sequence[Any],
+    *,
+    home: str = "home",
+    jobs: int = 2,
+    score_shards: int | None = None,
+    **fields: Any,
 ) -> Results:
     """Build a board of ``methods`` of ``folder``'s registry, with its page in ``site-<home>``."""
     settings = Settings(home=folder / home, registry=folder / "registry")
     definition = leaderboard.load(str(board(folder, methods, **fields)), settings)
     return build(
-        definition, settings, runner="process", jobs=jobs, trust_process=True, site=folder / f"site-{home}"
+        definition,
+        settings,
+        runner="process",
+        jobs=jobs,
+        trust_process=True,
+        site=folder / f"site-{home}",
+        score_shards=score_shards,
     )
 
 

@@ -187,6 +187,18 @@ class Limits:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One of ``of`` parts that a scoring is cut into, by conditions; ``number`` counts from 0.
+
+    A shard holds every ``of``-th piece of what can be scored alone. All of them together are the whole, row
+    for row and bit for bit; the default is the whole.
+    """
+
+    number: int = 0
+    of: int = 1
+
+
 class State(StrEnum):
     """States of a run (design.md, "Runs"); the last four are terminal."""
 

@@ -5,8 +5,9 @@ Beside them lies what a task's pages show of a prediction beyond its scores (``T
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,7 @@ from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
 from lanner.ingest import ingest
 from lanner.owner import token
 from lanner.pipeline import expectation, scratch
-from lanner.records import Split, sha256_json
+from lanner.records import Shard, Split, sha256_json
 from lanner.store import RunFolder, read_json, write_bytes, write_json
 from lanner.tasks import Task
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from lanner.datasets import Entry
+    from lanner.ingest import IngestResult
     from lanner.truth import Truth
 
 SCORE_COLUMNS = (
@@ -34,7 +36,10 @@ SCORE_COLUMNS = (
 """Columns of a scores file, one row per metric, variant and condition."""
 BOUND_COLUMNS = ("bound", "kind", "bds")
 """Further columns of a bounds file."""
-SCORING_VERSION = 2
+SHARD_COLUMNS = ("row", "rows")
+"""Further columns of a shard: the number of a row in the whole frame, and how many that has."""
+NUMBERS = ("value", "chance", "bds")
+SCORING_VERSION = 3
 """Raised when unchanged metrics would give other scores: stored ones are then computed again."""
 
 
@@ -75,27 +80,24 @@ class Question:
 
 def stored_scores(folder: RunFolder, question: Question, residual: str | None = None) -> pd.DataFrame | None:
     """Per-condition scores of a run, where computed before; ``residual`` as in ``score_run``."""
-    return read_frame(_scores_path(folder, question, residual))
+    return read_frame(scores_path(folder, question, residual))
 
 
 def stored_bounds(home: Path, split: Split, question: Question) -> pd.DataFrame | None:
     """Per-condition scores of a split's bounds, where they have been computed before."""
-    return read_frame(_bounds_path(home / "truth" / split.sha256, question))
+    return read_frame(bounds_path(home / "truth" / split.sha256, question))
 
 
 def stored_details(
     folder: RunFolder, question: Question, residual: str | None = None
 ) -> dict[str, Any] | None:
     """What the task says of a run's prediction beyond its scores, where it says something."""
-    found: dict[str, Any] | None = read_json(_details_path(_scores_path(folder, question, residual)))
-    return found
+    return read_details(scores_path(folder, question, residual))
 
 
 def stored_bound_details(home: Path, split: Split, question: Question) -> dict[str, Any] | None:
     """The same of a split's bounds."""
-    path = _bounds_path(home / "truth" / split.sha256, question)
-    found: dict[str, Any] | None = read_json(_details_path(path))
-    return found
+    return read_details(bounds_path(home / "truth" / split.sha256, question))
 
 
 def score_run(
@@ -113,40 +115,94 @@ def score_run(
     returned and not kept. ``residual`` draws cells from its profiles by another model than the one its
     method declares. Raises PredictionError when the prediction no longer passes intake.
     """
+    with checked(folder, staged) as (result, declared):
+        cells = residual or declared
+        frame = staged.task.score(truth, result, metric_ids, residual=cells, device=device)
+        details = staged.task.details(truth, result) if device == "cpu" else None
+    if device == "cpu":
+        question = Question.of_truth(staged.task, metric_ids, truth)
+        write_both(scores_path(folder, question, residual), frame, details)
+    return frame
+
+
+def score_shard(
+    folder: RunFolder,
+    truth: Truth,
+    staged: staging.Staged,
+    metric_ids: Sequence[str],
+    shard: Shard,
+    *,
+    residual: str | None = None,
+    device: str = "cpu",
+) -> tuple[pd.DataFrame, dict[str, Any] | None]:
+    """One shard of ``score_run``: its rows with ``row`` and ``rows``, and the details of the whole with the
+    first shard on a CPU, None with others; nothing is stored."""
+    with checked(folder, staged) as (result, declared):
+        cells = residual or declared
+        frame = staged.task.score_shard(truth, result, metric_ids, shard, residual=cells, device=device)
+        wanted = device == "cpu" and shard.number == 0
+        return frame, staged.task.details(truth, result) if wanted else None
+
+
+@contextlib.contextmanager
+def checked(folder: RunFolder, staged: staging.Staged) -> Iterator[tuple[IngestResult, str | None]]:
+    """The stored prediction of a run, checked anew, and the residual model its method declares.
+
+    Raises ConfigurationError where there is none, PredictionError where it no longer passes intake.
+    """
     record, prediction = folder.record(), folder.prediction()
     if record is None or prediction is None:
         raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
     with tempfile.TemporaryDirectory(prefix=f"score.{token()}.", dir=scratch(folder.path)) as temporary:
         result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
-        cells = residual or record["residual"]
-        frame = staged.task.score(truth, result, metric_ids, residual=cells, device=device)
-        details = staged.task.details(truth, result) if device == "cpu" else None
-    if device == "cpu":
-        question = Question.of_truth(staged.task, metric_ids, truth)
-        _write_both(_scores_path(folder, question, residual), frame, details)
-    return frame
+        yield result, record["residual"]
 
 
 def score_bounds(truth: Truth, task: Task, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
     """Per-condition scores of the task's bounds, frozen beside the sealed truth: computed at most once."""
-    path = _bounds_path(truth.folder, Question.of_truth(task, metric_ids, truth))
+    path = bounds_path(truth.folder, Question.of_truth(task, metric_ids, truth))
     stored = read_frame(path)
     if stored is not None:
         return stored
     frame = task.score_bounds(truth, metric_ids, device=device)
     if device == "cpu":
-        _write_both(path, frame, task.bound_details(truth))
+        write_both(path, frame, task.bound_details(truth))
     return frame
 
 
+def merged(shards: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The whole frame of all shards of a scoring, whatever their order: what ``Task.score`` would return.
+
+    Raises InfrastructureError unless every row is there once.
+    """
+    import numpy as np
+    import pandas as pd
+
+    row, rows_of = SHARD_COLUMNS
+    frame = pd.concat([shard for shard in shards if len(shard)] or shards[:1]).sort_values(row, kind="stable")
+    rows = int(frame[rows_of].max()) if len(frame) else 0
+    if not np.array_equal(frame[row].to_numpy(), np.arange(rows)):
+        raise InfrastructureError(
+            f"the shards hold {len(frame)} rows of {rows}, not each of them once; score it again",
+            ErrorClass.METRIC_ERROR,
+        )
+    whole = frame.drop(columns=list(SHARD_COLUMNS)).reset_index(drop=True)
+    texts = [name for name in whole.columns if name not in NUMBERS]
+    return whole.astype(dict.fromkeys(texts, object))
+
+
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a table of per-condition scores as parquet, atomically, its columns checked and typed."""
+    """Write a table of per-condition scores, or a shard, as parquet, atomically, its columns checked."""
     import pyarrow as pa
 
-    number, text = pa.float64(), pa.string()
+    number, text, whole = pa.float64(), pa.string(), pa.int64()
     columns = {
-        name: number if name in ("value", "chance", "bds") else text
-        for name in (*SCORE_COLUMNS, *(BOUND_COLUMNS if "bound" in frame else ()))
+        name: number if name in NUMBERS else whole if name in SHARD_COLUMNS else text
+        for name in (
+            *SCORE_COLUMNS,
+            *(BOUND_COLUMNS if "bound" in frame else ()),
+            *(SHARD_COLUMNS if "row" in frame else ()),
+        )
     }
     if set(frame.columns) != set(columns):
         raise InfrastructureError(
@@ -164,19 +220,27 @@ def read_frame(path: Path) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.is_file() else None
 
 
-def _write_both(path: Path, frame: pd.DataFrame, details: Mapping[str, Any] | None) -> None:
-    """Scores last: where they are, the details are."""
+def write_both(path: Path, frame: pd.DataFrame, details: Mapping[str, Any] | None) -> None:
+    """Write scores and what goes with them; scores last: where they are, the details are."""
     if details is not None:
         write_json(_details_path(path), details)
     write_frame(path, frame)
 
 
-def _scores_path(folder: RunFolder, question: Question, residual: str | None) -> Path:
+def read_details(scores: Path) -> dict[str, Any] | None:
+    """What ``write_both`` wrote beside scores; None where there is nothing."""
+    found: dict[str, Any] | None = read_json(_details_path(scores))
+    return found
+
+
+def scores_path(folder: RunFolder, question: Question, residual: str | None) -> Path:
+    """Where a run's scores are stored."""
     other = f".{residual}" if residual else ""
     return folder.path / "scores" / f"{question.hash}{other}.parquet"
 
 
-def _bounds_path(truth: Path, question: Question) -> Path:
+def bounds_path(truth: Path, question: Question) -> Path:
+    """Where the scores of the bounds of a sealed truth's folder are stored."""
     return truth / "bounds" / f"{question.hash}.parquet"
 
 

@@ -50,6 +50,7 @@ LAYERS = (
     (
         "pipeline",
         "scores",
+        "score_units",
         "execution",
         "reaping",
         "leaderboard",
@@ -62,6 +63,7 @@ LAYERS = (
         "network_resource",
         "method_shell",
         "submission",
+        "transfer",
         "dataset_report",
     ),
     ("cli",),

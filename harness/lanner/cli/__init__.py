@@ -34,6 +34,7 @@ COMMANDS = {
     "stage": "stage",
     "submission": "submission",
     "status": "run",
+    "store": "transfer",
     "validate": "stage",
 }
 """Command name -> module of this package that defines it; imported when asked for, so --help stays quick."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -30,8 +31,9 @@ class Display:
 
     def __init__(self, bars: Progress) -> None:
         self.bars = bars
-        self.bar = bars.add_task("", total=None, visible=False)
+        self.bar = bars.add_task("", total=None, visible=False, rate="")
         self._states: dict[str, str] = {}
+        self._began, self._done, self._total = time.monotonic(), 0, 0
 
     def say(self, text: str) -> None:
         """One line of talk."""
@@ -44,6 +46,7 @@ class Display:
     def begin(self, total: int, cached: int) -> None:
         """Announce how many runs there are to do."""
         self.say(f"{total} runs to do, {cached} cached")
+        self._began, self._done, self._total = time.monotonic(), 0, total
         self.bars.update(self.bar, description="", completed=0, total=total, visible=total > 0)
 
     def state(self, label: str, state: str) -> None:
@@ -55,10 +58,17 @@ class Display:
     def done(self, label: str, record: Mapping[str, Any]) -> None:
         """A run has ended."""
         self._states.pop(label, None)
-        self.bars.advance(self.bar)
+        self._done += 1
+        self.bars.update(self.bar, advance=1, rate=self._throughput())
         reason = f" ({record['error_class']}: {record['message']})" if record["error_class"] else ""
         if record["state"] != State.SUCCEEDED or not self.bars.console.is_terminal:
             self.say(f"{record['state']:<10} {label}{reason}")
+
+    def _throughput(self) -> str:
+        """Runs a minute so far, and how long the others take at that rate: the longest were begun first."""
+        passed = max(time.monotonic() - self._began, 1e-3)
+        left = (self._total - self._done) * passed / self._done
+        return f"{60 * self._done / passed:.1f} runs/min, {clock(left)} left"
 
 
 @contextmanager
@@ -69,6 +79,7 @@ def display() -> Iterator[Display]:
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[rate]}"),
         TextColumn("{task.description}"),
     )
     with Progress(*columns, console=talk, transient=True) as bars:
@@ -93,6 +104,14 @@ def choose_runner(wanted: str, settings: Settings) -> str:
     return "process"
 
 
+def clock(seconds: float) -> str:
+    """A duration for people: 42 s, 3 min, 2 h 05 min."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
 def default_jobs() -> int:
     """Runs at a time: one per core."""
     return len(os.sched_getaffinity(0))
@@ -110,6 +129,7 @@ def build_and_show(
     engine: str = "local",
     engine_config: Path | None = None,
     detach: bool = False,
+    score_shards: int | None = None,
 ) -> int:
     """Build a leaderboard's runs, write its files and pages, print its table; 1 when a method failed.
 
@@ -124,6 +144,8 @@ def build_and_show(
         closing(open_engine(engine, settings, jobs=jobs, configuration=engine_config)) as placing,
         display() as shown,
     ):
+        if dashboard := getattr(placing, "dashboard", None):
+            shown.say(f"Dask's dashboard: {dashboard}")
         if detach:
             place(
                 definition,
@@ -146,6 +168,7 @@ def build_and_show(
             engine=placing,
             monitor=shown,
             site=site,
+            score_shards=score_shards,
         )
     if as_json:
         print_json(results.document)

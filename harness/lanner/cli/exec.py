@@ -60,6 +60,11 @@ def _end_with_parent(attempt: store.Status) -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Have SIGTERM sent to this process when the one named in LANNER_PARENT, which placed it, ends."""
     parent = os.environ.pop("LANNER_PARENT", None)
     if parent and sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -33,9 +33,16 @@ def leaderboard_command() -> None:
 @click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Page folder [site/NAME].")
-@click.option("--dry-run", is_flag=True, help="List the runs to do and the cached ones; run nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="List the runs to do, cached ones, and what it will take; run nothing."
+)
 @engine_options
 @click.option("--detach", is_flag=True, help="Place the runs and return; the same command collects them.")
+@click.option(
+    "--score-shards",
+    type=click.IntRange(1),
+    help="Have the engine score too, each run in so many parts [score in this process].",
+)
 @json_option
 @click.pass_obj
 def build_command(
@@ -47,6 +54,7 @@ def build_command(
     engine: str,
     engine_config: Path | None,
     detach: bool,
+    score_shards: int | None,
     out: Path | None,
     dry_run: bool,
     as_json: bool,
@@ -63,13 +71,14 @@ def build_command(
       lanner leaderboard build quickstart --runner process --json
       LANNER_MIRROR=../shared/data lanner leaderboard build leaderboards/real.yaml --jobs 2
       lanner leaderboard build real --engine slurm-array --engine-config cluster.yaml --detach
+      lanner leaderboard build real --engine dask --engine-config cluster.yaml --score-shards 8
     """
     from lanner.cli.building import build_and_show
     from lanner.leaderboard import load
 
     definition = load(file, settings)
     if dry_run:
-        return _dry_run(definition, settings, runner, trust_process, as_json)
+        return _dry_run(definition, settings, runner, trust_process, jobs, as_json)
     return build_and_show(
         definition,
         settings,
@@ -79,6 +88,7 @@ def build_command(
         engine=engine,
         engine_config=engine_config,
         detach=detach,
+        score_shards=score_shards,
         as_json=as_json,
         site=out or SITE / definition.name,
     )
@@ -148,8 +158,10 @@ def demo_command(settings: Settings, runner: str, jobs: int | None, as_json: boo
     )
 
 
-def _dry_run(definition: object, settings: Settings, runner: str, trust: bool, as_json: bool) -> int:
-    from lanner.cli.building import choose_runner
+def _dry_run(
+    definition: object, settings: Settings, runner: str, trust: bool, jobs: int | None, as_json: bool
+) -> int:
+    from lanner.cli.building import choose_runner, clock, default_jobs
     from lanner.leaderboard import Definition, expand
 
     assert isinstance(definition, Definition)
@@ -173,9 +185,10 @@ def _dry_run(definition: object, settings: Settings, runner: str, trust: bool, a
         }
         for cell in campaign.cells
     ]
-    estimate = campaign.estimate(missing)
+    estimate = campaign.estimate(missing, jobs or default_jobs())
+    cached = sum(bool(row["cached"]) for row in rows)
     if as_json:
-        print_json({"runs": rows, "to_do": len(missing), "estimate": estimate})
+        print_json({"runs": rows, "to_do": len(missing), "cached": cached, "estimate": estimate})
         return 0
     columns = ("dataset", "split", "method", "seed", "cached", "reason")
     print_table(
@@ -185,12 +198,13 @@ def _dry_run(definition: object, settings: Settings, runner: str, trust: bool, a
     print_fields(
         {
             "to do": f"{len(missing)} of {len(rows)} runs",
-            "run time": f"about {estimate['run_seconds']:.0f} s on one worker"
-            + (
-                f" (of which {estimate['runs_at_their_time_limit']} never seen, counted at their time limit)"
-                if estimate["runs_at_their_time_limit"]
-                else ""
-            ),
+            "cached": f"{cached} rows",
+            "wall time": f"about {clock(estimate['wall_seconds'])} on {estimate['workers']} workers; "
+            f"runs one after another take {clock(estimate['run_seconds'])}, and scoring is not counted",
+            "CPU": f"about {estimate['cpu_hours']:.2f} hours",
+            "memory": f"at most {estimate['peak_memory_mb']} MB in a run; the limits of the "
+            f"{estimate['workers']} largest add up to {estimate['memory_at_once_mb']} MB",
+            "known from": ", ".join(f"{name}: {n} runs" for name, n in estimate["basis"].items() if n) or "-",
             "disk": f"at most about {estimate['disk_bytes'] / 2**20:.0f} MiB of predictions",
         }
     )

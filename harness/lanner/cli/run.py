@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lanner.records import State, printable
 
 STATUS = ("key", "dataset", "split", "method", "seed", "state", "reason")
 WATCH_SECONDS = 0.5
+THROUGHPUT_SECONDS = 600.0
 
 
 @click.command("run")
@@ -179,7 +181,9 @@ def _beside(
 @json_option
 @click.pass_obj
 def status_command(settings: Settings, failed: bool, watch: bool, as_json: bool) -> None:
-    """List the runs of this LANNER_HOME: state, reason, key.
+    """List the runs of this LANNER_HOME: state, reason, key; --json adds host, and since when.
+
+    Any machine that sees the folder may ask; a run of another host counts as live by its heartbeat.
 
     \b
     Examples:
@@ -198,6 +202,7 @@ def status_command(settings: Settings, failed: bool, watch: bool, as_json: bool)
                 time.sleep(WATCH_SECONDS)
                 rows = _status_rows(settings, failed=failed)
     print_table(STATUS, [[row[column] for column in STATUS] for row in rows])
+    talk.print(_summary(rows), markup=False)
 
 
 @click.command("logs")
@@ -263,7 +268,23 @@ def _status_row(home: Path, folder: Path) -> dict[str, Any] | None:
         "state": state,
         "reason": reason,
         "live": live,
+        "host": seen.get("host"),
+        "since": seen.get("since"),
     }
+
+
+def _summary(rows: list[dict[str, Any]]) -> str:
+    """How many runs are in which state and on how many hosts, and how many ended in the last ten minutes.
+
+    Times are those of the hosts that wrote them: clocks that differ shift what counts as the last minutes.
+    """
+    counts = Counter(str(row["state"]) for row in rows)
+    hosts = {row["host"] for row in rows if row["live"]}
+    since = time.time() - THROUGHPUT_SECONDS
+    recent = sum(not row["live"] and (row["since"] or 0) > since for row in rows)
+    states = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "no runs"
+    live = f", at work on {len(hosts)} hosts" if hosts else ""
+    return f"{states}{live}; {60 * recent / THROUGHPUT_SECONDS:.1f} runs/min in the last ten minutes"
 
 
 def _log(path: Path) -> str:

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     help="How cells may be drawn from the profiles of a prediction file.",
 )
 @device_option
+@click.option(
+    "--spec",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Score one shard, as an engine has it done; nothing is printed.",
+)
 @click.option("--per-condition", is_flag=True, help="Every condition's value, not their aggregate.")
 @json_option
 @click.pass_obj
@@ -57,6 +62,7 @@ def score_command(
     metrics: tuple[str, ...],
     residual: str,
     device: str,
+    spec: Path | None,
     per_condition: bool,
     as_json: bool,
     **pair: Any,
@@ -77,6 +83,13 @@ def score_command(
       lanner score --truth real.h5ad --prediction predicted.h5ad --control ctrl --metric 'cell_eval/*' \\
         --perturbation-column condition --out scores.csv
     """
+    if spec is not None:
+        from lanner.cli.exec import end_with_parent
+        from lanner.score_units import score_spec
+
+        end_with_parent()
+        score_spec(spec.resolve(), settings)
+        return
     files = PairOptions(**pair)
     if files.truth is not None:
         if what is not None or input_dir is not None:

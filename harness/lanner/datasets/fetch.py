@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import importlib
 import os
 import shutil
 import tempfile
@@ -28,6 +29,8 @@ Progress = Callable[[str, int, int], None]
 
 TIMEOUT_SECONDS = 60
 CHUNK_BYTES = 1 << 20
+WEB = frozenset({"http", "https", "ftp"})
+"""Protocols that pooch speaks, and goes on where it was interrupted; the others are fsspec's."""
 
 
 def fetch(entry: Entry, settings: Settings, progress: Progress | None = None) -> dict[str, Path]:
@@ -145,6 +148,9 @@ def _deliver(url: str, path: Path, source: Source, progress: Progress | None) ->
     if parts.scheme == "file":
         _copy(Path(url2pathname(parts.path)), path)
         return
+    if parts.scheme not in WEB:
+        _open_elsewhere(url, path, source, progress)
+        return
     begun = path.parent / f".{source.name}.{source.sha256[:12]}.partial"
     with begun.open("ab") as lock:
         try:
@@ -158,6 +164,25 @@ def _deliver(url: str, path: Path, source: Source, progress: Progress | None) ->
         finally:
             if begun.is_file() and begun.stat().st_size == 0:
                 begun.unlink()
+
+
+def _open_elsewhere(url: str, path: Path, source: Source, progress: Progress | None) -> None:
+    """Write the whole file of a protocol that fsspec speaks; any failure is an OSError with a sentence."""
+    fsspec: Any = importlib.import_module("fsspec")
+    done = 0
+    try:
+        with fsspec.open(url, "rb") as origin, path.open("wb") as stream:
+            while chunk := origin.read(CHUNK_BYTES):
+                stream.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(f"download {source.name}", min(done, source.bytes), source.bytes)
+    except OSError:
+        raise
+    except (ImportError, ValueError) as error:
+        raise OSError(f"{error}; pip install 'lanner[remote]' adds s3 and gs") from None
+    except Exception as error:  # every protocol has errors of its own
+        raise OSError(str(error) or type(error).__name__) from None
 
 
 def _resume(url: str, begun: Path, source: Source, progress: Progress | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import sys
 import time
@@ -31,6 +32,9 @@ from lanner.store import Status, Watch, disk_error, read_json, write_json
 __all__ = ["ENGINES", "Engine", "complete", "open_engine"]
 
 POLL_SECONDS = 0.1
+STATUS_SECONDS = 0.004
+"""How often states are read for the display, times the attempts in flight: 250 reads a second of the shared
+store at most, however many workers there are."""
 ENGINE_PATIENCE_SECONDS = 60.0
 PLACED = "placed.json"
 """In an attempt's folder: which engine it was given to, and what that calls it."""
@@ -138,13 +142,15 @@ def _follow(
     plan: Plan, attempt: Path, placed: Placed, engine: Engine, on_state: OnState, cancel: Sequence[bool]
 ) -> str:
     """Report the attempt's states until the engine says it is over; ask it to stop when cancelled."""
-    status, state, asked = Status(attempt), "", False
+    status, state, asked, looked = Status(attempt), "", False, -math.inf
     while True:
         ending = placed.poll()
-        seen = status.read()
-        if seen is not None and seen["state"] != state:
-            state = seen["state"]
-            on_state(plan, state)
+        if ending is not None or time.monotonic() - looked >= STATUS_SECONDS * engine.in_flight:
+            looked = time.monotonic()
+            seen = status.read()
+            if seen is not None and seen["state"] != state:
+                state = seen["state"]
+                on_state(plan, state)
         if ending is not None:
             return ending
         if cancel and not asked:

@@ -26,6 +26,8 @@ OVERHEAD_MB = 1024
 """What a run's harness takes beside the run."""
 LIFETIME_MARGIN_S = 120
 START_SECONDS = 60.0
+IN_FLIGHT = 1024
+"""Attempts that one harness holds, a thread each: more workers than this would stand idle."""
 SETTINGS = {"distributed.scheduler.allowed-failures": 0}
 
 
@@ -40,6 +42,8 @@ class DaskEngine:
     ) -> None:
         self._settings, self._classes, self._stack = settings, classes, stack
         self.in_flight = in_flight
+        self.dashboard = ", ".join(each.client.dashboard_link for each in classes.values())
+        """Where Dask shows its tasks while they run."""
 
     @classmethod
     def open(cls, settings: Settings, *, jobs: int, configuration: Mapping[str, Any]) -> Self:
@@ -69,7 +73,7 @@ class DaskEngine:
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             stack.close()
             raise InfrastructureError(f"Dask cannot be reached or started: {error}") from None
-        return cls(settings, classes, stack, in_flight=256)
+        return cls(settings, classes, stack, in_flight=IN_FLIGHT)
 
     def submit(self, attempt: Path, limits: Limits, is_cancelled: Callable[[], bool]) -> DaskTask:
         """Give the attempt to the smallest kind of worker that holds it."""

@@ -20,6 +20,10 @@ from lanner.registry import Registry
 __all__ = ["ENGINES", "Engine", "Placed", "arguments", "environment", "open_engine", "read_configuration"]
 
 
+SCORING = "scoring.json"
+"""Spec of a shard of a scoring, the other unit that engines place: ``lanner score --spec``."""
+
+
 class Placed(Protocol):
     """One attempt, placed."""
 
@@ -82,9 +86,11 @@ def read_configuration(name: str, file: Path | None) -> Mapping[str, Any]:
 
 
 def arguments(settings: Settings, attempt: Path) -> list[str]:
-    """What follows ``python`` to run an attempt."""
+    """What follows ``python`` to run an attempt, or the shard of a scoring where the folder holds one."""
     registry = ["--registry", str(settings.registry.resolve())] if settings.registry else []
-    return ["-m", "lanner.cli", *registry, "exec", str((attempt / "spec.json").resolve())]
+    shard = attempt / SCORING
+    unit = ["score", "--spec", str(shard)] if shard.is_file() else ["exec", str(attempt / "spec.json")]
+    return ["-m", "lanner.cli", *registry, *unit[:-1], str(Path(unit[-1]).resolve())]
 
 
 def environment(settings: Settings, engine: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from lanner.config import Settings
 from lanner.errors import InfrastructureError
 from lanner.execution.engine import ENGINES, arguments
 from lanner.records import Limits
+from lanner.runners.gpus import devices
 
 ROOM_SECONDS = 0.05
 
@@ -34,7 +35,9 @@ class LocalEngine:
         self.in_flight = jobs
         self._cpus = len(os.sched_getaffinity(0))
         self._memory_mb = psutil.virtual_memory().total >> 20
+        self._gpus: int | None = None
         self._running: list[Limits] = []
+        self._waiting: list[object] = []
         self._changed = threading.Condition()
 
     @classmethod
@@ -43,11 +46,17 @@ class LocalEngine:
         return cls(settings, jobs)
 
     def submit(self, attempt: Path, limits: Limits, is_cancelled: Callable[[], bool]) -> LocalProcess:
-        """Wait for room, then start the process."""
+        """Wait for room, then start the process. Who came first is served first: a large run would wait for
+        ever while small ones took every gap.
+        """
+        turn = object()
         with self._changed:
-            while not self._fits(limits) and not is_cancelled():
+            self._waiting.append(turn)
+            while not (self._waiting[0] is turn and self._fits(limits)) and not is_cancelled():
                 self._changed.wait(ROOM_SECONDS)
+            self._waiting.remove(turn)
             self._running.append(limits)
+            self._changed.notify_all()
         try:
             with (attempt / "exec.log").open("wb") as log:
                 process = subprocess.Popen(
@@ -78,7 +87,14 @@ class LocalEngine:
         return len(together) == 1 or (
             sum(each.cpus for each in together) <= max(self._cpus, self.in_flight)
             and sum(each.memory_mb for each in together) <= self._memory_mb
+            and (limits.gpus == 0 or sum(each.gpus for each in together) <= self._devices())
         )
+
+    def _devices(self) -> int:
+        """GPUs of this machine; their lease is the run's own, this only keeps it from waiting for one."""
+        if self._gpus is None:
+            self._gpus = len(devices())
+        return self._gpus
 
     def _left(self, limits: Limits) -> None:
         with self._changed:

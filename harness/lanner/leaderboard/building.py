@@ -9,23 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from lanner import execution, pipeline, scores, store
+from lanner import execution, pipeline, store
 from lanner.config import Settings
-from lanner.errors import (
-    ErrorClass,
-    InfrastructureError,
-    LannerError,
-    PredictionError,
-)
+from lanner.errors import ErrorClass, LannerError
 from lanner.execution import Engine
 from lanner.execution.local import LocalEngine
 from lanner.leaderboard.campaign import Campaign, Cell, Monitor, Silence, expand
 from lanner.leaderboard.definition import Definition
 from lanner.leaderboard.outcomes import Scored
 from lanner.leaderboard.results import execution_document, leaderboard_document
+from lanner.leaderboard.scoring import Placed, Problems, bounds_of, frame_of, scoring_id
 from lanner.records import State
 from lanner.runners import RUNNERS
 from lanner.runners.outcome import published
+from lanner.score_units import Scorers
 
 LOG_LINES = 10
 """Last lines of an image's build log that are shown; the attempt's stderr.log keeps more."""
@@ -54,17 +51,24 @@ def build(
     trust_process: bool = False,
     monitor: Monitor | None = None,
     site: Path | None = None,
+    score_shards: int | None = None,
 ) -> Results:
     """Bring every cell to a record, score it, and write leaderboard.json, execution.json, tables and pages.
 
     Results go to ``$LANNER_HOME/leaderboards/<name>/`` and, when ``site`` is given, to that folder too. One
     method's failure is a row; InfrastructureError is raised only where nothing could be built. ``engine``
-    places the runs; without one they are ``jobs`` processes of this machine.
+    places the runs; without one they are ``jobs`` processes of this machine. ``score_shards``: it also
+    places the scoring, each in so many shards; without, it is done in this process, one run after another.
     """
     monitor = monitor or Silence()
     campaign = expand(definition, settings, runner=runner, trust_process=trust_process, monitor=monitor)
-    _run(campaign, engine or LocalEngine(settings, jobs), monitor)
-    scored = [outcome(cell, definition) for cell in campaign.cells]
+    engine = engine or LocalEngine(settings, jobs)
+    if score_shards is None:
+        problems = _run(campaign, engine, monitor)
+    else:
+        with Scorers(engine, settings.home, score_shards) as scorers:
+            problems = _run(campaign, engine, monitor, scorers=scorers)
+    scored = [outcome(cell, definition, problems) for cell in campaign.cells]
     bounds = {cell.artefact.split.sha256: bounds_of(cell, definition) for cell in campaign.cells}
     document = leaderboard_document(definition, scored, bounds)
     folder = settings.home / "leaderboards" / definition.name
@@ -93,7 +97,15 @@ def place(
     _run(campaign, engine, monitor, detach=True)
 
 
-def _run(campaign: Campaign, engine: Engine, monitor: Monitor, *, detach: bool = False) -> None:
+def _run(
+    campaign: Campaign,
+    engine: Engine,
+    monitor: Monitor,
+    *,
+    detach: bool = False,
+    scorers: Scorers | None = None,
+) -> Problems:
+    """Complete the runs that are missing; what scorings that were placed elsewhere failed of."""
     missing = campaign.missing()
     runs = len({cell.plan.folder.key for cell in campaign.cells if cell.skip is None})
     monitor.begin(len(missing), runs - len(missing))
@@ -102,13 +114,17 @@ def _run(campaign: Campaign, engine: Engine, monitor: Monitor, *, detach: bool =
             monitor.say(f"{_label(cell)}: {reason}")
     _prepare(campaign, missing, monitor)
     cells = {cell.plan.folder.key: cell for cell, _ in missing}
+    placed = Placed(scorers)
 
     def ended(plan: pipeline.Plan, record: Mapping[str, Any]) -> None:
         cell = cells[plan.folder.key]
         monitor.done(_label(cell), record)
         if record["state"] == State.SUCCEEDED:
             # Scored while the next runs are under way; a failure is told when the rows are made.
-            _frame(cell, campaign.definition)
+            if scorers is None:
+                frame_of(cell, campaign.definition)
+            else:
+                placed.begin_all(campaign, cell)
 
     for cell in cells.values():
         _ = cell.staged  # sealed and staged once, before several processes ask for it
@@ -120,6 +136,7 @@ def _run(campaign: Campaign, engine: Engine, monitor: Monitor, *, detach: bool =
         on_state=lambda plan, state: monitor.state(_label(cells[plan.folder.key]), state),
         on_record=ended,
     )
+    return {} if scorers is None or detach else placed.finish(campaign, monitor)
 
 
 def _prepare(campaign: Campaign, missing: list[tuple[Cell, str]], monitor: Monitor) -> None:
@@ -141,8 +158,12 @@ def _prepare(campaign: Campaign, missing: list[tuple[Cell, str]], monitor: Monit
                 monitor.say(f"  {line}")
 
 
-def outcome(cell: Cell, definition: Definition) -> Scored:
-    """What became of a cell: its record and, where it succeeded, its per-condition scores."""
+def outcome(cell: Cell, definition: Definition, problems: Problems | None = None) -> Scored:
+    """What became of a cell: its record and, where it succeeded, its per-condition scores.
+
+    ``problems``: what scorings failed of that were done elsewhere; the others are done here where none is
+    stored.
+    """
     if cell.skip is not None:
         record = {
             "state": State.SKIPPED,
@@ -155,43 +176,12 @@ def outcome(cell: Cell, definition: Definition) -> Scored:
     record = cell.plan.folder.record() or pipeline.lost("the run left no record")
     if record["state"] != State.SUCCEEDED:
         return Scored(cell=cell, record=published(record, hidden=hidden))
-    frame = _frame(cell, definition)
+    frame = (problems or {}).get(scoring_id(cell)) or frame_of(cell, definition)
     if isinstance(frame, LannerError):
         kind = getattr(frame, "error_class", ErrorClass.METRIC_ERROR)
         failed = {**record, "state": State.FAILED, "error_class": kind, "message": str(frame)}
         return Scored(cell=cell, record=published(failed, hidden=hidden))
     return Scored(cell=cell, record=record, frame=frame)
-
-
-def _frame(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
-    residual = cell.choice.other_residual
-    cached = scores.stored_scores(cell.plan.folder, cell.artefact.question, residual)
-    if cached is not None:
-        return cached
-    try:
-        return scores.score_run(
-            cell.plan.folder,
-            cell.artefact.truth,
-            cell.staged,
-            definition.metrics,
-            residual=residual,
-        )
-    except PredictionError as error:
-        return error
-    except LannerError:
-        raise
-    except Exception as error:  # a metric's fault neither ends the campaign nor counts against the method
-        reason = f"scoring failed: {type(error).__name__}: {error}"
-        return InfrastructureError(reason, ErrorClass.METRIC_ERROR)
-
-
-def bounds_of(cell: Cell, definition: Definition) -> pd.DataFrame:
-    """Per-condition scores of the bounds of a cell's split."""
-    artefact = cell.artefact
-    stored = scores.stored_bounds(artefact.settings.home, artefact.split, artefact.question)
-    if stored is not None:
-        return stored
-    return scores.score_bounds(artefact.truth, definition.task, definition.metrics)
 
 
 def _label(cell: Cell) -> str:

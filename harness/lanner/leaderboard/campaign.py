@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import Any, Protocol
 
 from lanner import datasets, pipeline, splits, staging, store
 from lanner.config import Settings
 from lanner.datasets import Dataset
+from lanner.leaderboard.costs import Cost, Costs, estimate
 from lanner.leaderboard.definition import Definition, MethodChoice
 from lanner.pipeline import Plan
 from lanner.records import Split
@@ -115,24 +115,36 @@ class Campaign:
     cells: tuple[Cell, ...]
 
     def missing(self) -> list[tuple[Cell, str]]:
-        """Cells that must be run, one for each run, each with the reason it is not cached."""
+        """Cells that must be run, one for each run, each with the reason it is not cached.
+
+        The longest are first (``lanner.leaderboard.costs``): begun last, they would keep all others waiting.
+        """
         runs = {cell.plan.folder.key: cell for cell in reversed(self.cells) if cell.skip is None}
         reasons = ((cell, cell.plan.folder.reason_to_run()) for cell in reversed(runs.values()))
-        return [(cell, reason) for cell, reason in reasons if reason is not None]
+        found = [(cell, reason) for cell, reason in reasons if reason is not None]
+        if len(found) < 2:
+            return found
+        costs = self._costs([cell for cell, _ in found])
+        order = sorted(range(len(found)), key=lambda i: -costs[i].wall_seconds)
+        return [found[i] for i in order]
 
-    def estimate(self, missing: Sequence[tuple[Cell, str]]) -> dict[str, Any]:
-        """Expected cost of the missing runs: from recorded runs of a method, else its time limit."""
-        walls = _recorded_walls(self.settings.home)
-        seconds, bounded = 0.0, 0
-        for cell, _ in missing:
-            recorded = walls.get(cell.choice.method.name)
-            if recorded:
-                seconds += median(recorded)
-            else:
-                bounded += 1
-                seconds += self.definition.limits_of(cell.choice.method).timeout_s
-        disk = sum(_disk_bytes(cell, self.definition) for cell, _ in missing)
-        return {"run_seconds": round(seconds, 1), "runs_at_their_time_limit": bounded, "disk_bytes": disk}
+    def estimate(self, missing: Sequence[tuple[Cell, str]], workers: int = 1) -> dict[str, Any]:
+        """Expected cost of the missing runs on so many workers (``costs.estimate``), and disk_bytes."""
+        cells = [cell for cell, _ in missing]
+        limits = [self.definition.limits_of(cell.choice.method) for cell in cells]
+        disk = sum(_disk_bytes(cell, self.definition) for cell in cells)
+        return {**estimate(self._costs(cells), limits, workers), "disk_bytes": disk}
+
+    def _costs(self, cells: Sequence[Cell]) -> list[Cost]:
+        recorded = Costs(self.settings.home)
+        return [
+            recorded.expected(
+                cell.choice.method.name,
+                cell.artefact.dataset.entry.id,
+                self.definition.limits_of(cell.choice.method),
+            )
+            for cell in cells
+        ]
 
 
 def expand(
@@ -234,15 +246,6 @@ def _cell(
             hidden=artefact.hidden,
         ),
     )
-
-
-def _recorded_walls(home: Path) -> dict[str, list[float]]:
-    walls: dict[str, list[float]] = {}
-    for folder, record in store.find_runs(home):
-        resources = store.read_json(folder / f"attempt-{record['attempt']}" / "resources.json") or {}
-        if resources.get("wall_seconds"):
-            walls.setdefault(record["method"], []).append(float(resources["wall_seconds"]))
-    return walls
 
 
 def _disk_bytes(cell: Cell, definition: Definition) -> int:

@@ -120,9 +120,10 @@ def reproduce(
     home = _fresh_home(settings, published["key"])
     own = replace(settings, home=home)
     cell, notes = _cell(published, own, method or published["method"], monitor or Silence())
-    from lanner.leaderboard.building import bounds_of, outcome
+    from lanner.leaderboard.building import outcome
     from lanner.leaderboard.digits import rounded
     from lanner.leaderboard.results import published_row
+    from lanner.leaderboard.scoring import bounds_of
 
     _ = cell.artefact.staged
     execution.complete([cell.plan], own, LocalEngine(own, jobs=1))

@@ -16,7 +16,9 @@ import torch
 from lanner.bounds import BOUNDS, SealedTruth
 from lanner.matrix import Matrix
 from lanner.metrics import METRICS, components
+from lanner.records import Shard
 from lanner.scoring.engine import evaluate
+from lanner.scoring.shards import own_rows
 from lanner.scoring.sources import Submitted
 from lanner.scoring.tables import VARIANTS, bounds_frame, scores_frame
 
@@ -43,7 +45,12 @@ class Prediction:
 
 
 def score(
-    truth: SealedTruth, prediction: Prediction, metrics: Sequence[str], *, device: str = "cpu"
+    truth: SealedTruth,
+    prediction: Prediction,
+    metrics: Sequence[str],
+    *,
+    device: str = "cpu",
+    shard: Shard | None = None,
 ) -> pd.DataFrame:
     """Score a prediction on every requested condition.
 
@@ -57,6 +64,8 @@ def score(
         Metric ids; a composite stands for its components, whose rows ``lanner.aggregate`` joins.
     device
         Torch device; the numbers agree with the CPU's within each card's tolerance.
+    shard
+        Score only the rows of this shard, and number them: int64 ``row`` of ``rows``.
 
     Returns
     -------
@@ -76,12 +85,16 @@ def score(
         residual=prediction.residual,
         answered=answered,
     )
-    tables = evaluate(truth, {"": source}, [METRICS[name] for name in components(metrics)], device)
-    return scores_frame(truth, tables, answered)
+    chosen = [METRICS[name] for name in components(metrics)]
+    tables = evaluate(truth, {"": source}, chosen, device, shard=shard)
+    frame = scores_frame(truth, tables, answered)
+    return frame if shard is None else own_rows(truth, tables, frame, shard)
 
 
-def score_bounds(truth: SealedTruth, metrics: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
-    """Score every registered bound; frozen with the truth, so callers keep the answer.
+def score_bounds(
+    truth: SealedTruth, metrics: Sequence[str], *, device: str = "cpu", shard: Shard | None = None
+) -> pd.DataFrame:
+    """Score every registered bound; frozen with the truth, so callers keep the answer. ``shard`` as above.
 
     Returns
     -------
@@ -89,5 +102,7 @@ def score_bounds(truth: SealedTruth, metrics: Sequence[str], *, device: str = "c
     share of truth parts in which the bound beats every negative one (NaN elsewhere).
     """
     sources = {name: BOUNDS[name] for name in BOUNDS}
-    tables = evaluate(truth, sources, [METRICS[name] for name in components(metrics)], device)
-    return bounds_frame(truth, tables)
+    chosen = [METRICS[name] for name in components(metrics)]
+    tables = evaluate(truth, sources, chosen, device, shard=shard)
+    frame = bounds_frame(truth, tables)
+    return frame if shard is None else own_rows(truth, tables, frame, shard)

@@ -20,10 +20,12 @@ from torch import Tensor
 
 from lanner.bounds import SealedTruth
 from lanner.metrics import LABELS, Metric, Values
+from lanner.records import Shard
 from lanner.scoring.cells import CellSet
 from lanner.scoring.comparisons import compare
 from lanner.scoring.parts import ConditionParts
 from lanner.scoring.retrieval import score_retrieval
+from lanner.scoring.shards import conditions_of, contexts_of
 from lanner.scoring.sources import RecentCells, Source
 from lanner.scoring.statistics import ConditionStatistics
 from lanner.scoring.tables import VARIANTS, Tables
@@ -58,8 +60,9 @@ def evaluate(
     device: str = "cpu",
     *,
     labels: Mapping[tuple[str, int], Array] | None = None,
+    shard: Shard | None = None,
 ) -> Tables:
-    """All metrics and variants of all sources on all conditions.
+    """All metrics and variants of all sources on all conditions, or on those of a shard: no other is filled.
 
     ``labels`` are those known already, by label rule and request: bool ``(parts + 1, n_genes)``, packed by
     ``np.packbits(axis=1)``.
@@ -74,10 +77,12 @@ def evaluate(
     by_condition = [metric for metric in metrics if metric.card.level != "retrieval"]
     with reproducible(device):
         if by_condition:
-            for i in np.argsort(truth.context_of, kind="stable"):
+            for i in conditions_of(truth, shard or Shard()):
                 _score_condition(truth, int(i), sources, by_condition, device, tables, kept_labels)
         if by_part:
-            score_retrieval(truth, sources, by_part, device, tables)
+            score_retrieval(
+                truth, sources, by_part, device, tables, contexts=contexts_of(truth, shard or Shard())
+            )
     return tables
 
 

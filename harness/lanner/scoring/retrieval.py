@@ -24,11 +24,17 @@ CHUNK_BYTES = 256 << 20
 
 
 def score_retrieval(
-    truth: SealedTruth, sources: Mapping[str, Source], metrics: Sequence[Metric], device: str, tables: Tables
+    truth: SealedTruth,
+    sources: Mapping[str, Source],
+    metrics: Sequence[Metric],
+    device: str,
+    tables: Tables,
+    *,
+    contexts: Sequence[int],
 ) -> None:
-    """Put the values of every source, variant and part into ``tables``."""
+    """Put the values of every source, variant and part into ``tables``, for the contexts of those numbers."""
     n_rows = tables.n_parts + 1
-    for k in range(len(truth.contexts)):
+    for k in contexts:
         seen = _seen(truth, k, device)
         conditions = np.flatnonzero(truth.context_of == k)
         per_row = 8 * len(conditions) * len(truth.genes) * (1 + len(sources))

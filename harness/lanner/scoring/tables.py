@@ -37,8 +37,9 @@ class Table:
         self.scorable = np.zeros(shape, dtype=bool)
         self.chance = np.full(shape, np.nan)
         self.applicable = np.zeros(n_conditions, dtype=bool)
-        self.undefined = ""
-        self.unscorable = ""
+        # By condition: a metric may drop two conditions for two reasons, and either may be scored elsewhere.
+        self.undefined = np.full(n_conditions, "", dtype=object)
+        self.unscorable = np.full(n_conditions, "", dtype=object)
 
     @property
     def kept(self) -> Array:
@@ -90,7 +91,7 @@ class Tables:
         elif isinstance(chance, int | float):
             table.chance[place] = chance
         table.applicable[conditions] |= there
-        table.undefined, table.unscorable = values.undefined, values.unscorable
+        table.undefined[conditions], table.unscorable[conditions] = values.undefined, values.unscorable
 
 
 def scores_frame(truth: SealedTruth, tables: Tables, answered: Array) -> pd.DataFrame:
@@ -128,7 +129,7 @@ def _columns(truth: SealedTruth, key: Key, table: Table, answered: Array) -> dic
         ("unscorable", ~table.kept, table.unscorable),
         ("not_applicable", ~table.applicable, _missing(truth, metric)),
     ):
-        status[where], reason[where] = name, why
+        status[where], reason[where] = name, why if isinstance(why, str) else why[where]
     conditions = [request.condition for request in truth.requests]
 
     def text(values: Iterable[str]) -> Array:

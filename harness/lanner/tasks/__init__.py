@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lanner.datasets import Dataset, Entry
     from lanner.h5ad.layout import Layout
     from lanner.ingest import IngestResult
-    from lanner.records import Split
+    from lanner.records import Shard, Split
     from lanner.truth import Truth
 
 __all__ = ["TASKS", "Option", "Task", "add_task"]
@@ -230,6 +230,33 @@ class Task(ABC):
     def bound_details(self, truth: Truth) -> dict[str, Any] | None:
         """The same of the bounds."""
         return None
+
+    def most_shards(self, truth: Truth) -> int:
+        """Into how many parts a scoring may be cut; 1 where units are not scored one by one."""
+        return 1
+
+    def score_shard(
+        self,
+        truth: Truth,
+        result: IngestResult | None,
+        metrics: Sequence[str],
+        shard: Shard,
+        *,
+        residual: str | None = None,
+        device: str = "cpu",
+    ) -> pd.DataFrame:
+        """One shard of ``score``, or of ``score_bounds`` where there is no ``result``.
+
+        Its rows are those of the whole, bit for bit, with int64 columns ``row`` and ``rows``: a row's number
+        there, and how many there are.
+        """
+        if shard.of != 1:
+            raise ConfigurationError(f"task {self.id} is scored whole; ask for 1 shard, not {shard.of}")
+        if result is None:
+            frame = self.score_bounds(truth, metrics, device=device)
+        else:
+            frame = self.score(truth, result, metrics, residual=residual, device=device)
+        return frame.assign(row=range(len(frame)), rows=len(frame))
 
 
 TASKS: Registry[Task] = Registry("task")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from lanner.datasets import Dataset
     from lanner.h5ad.expectation import Expectation
     from lanner.ingest import IngestResult
-    from lanner.records import Split
+    from lanner.records import Shard, Split
+    from lanner.scoring import Prediction
     from lanner.truth import Truth
 
 PRIMARY = ("mse", "pearson_delta", "pds_cosine", "energy", "de_auprc")
@@ -136,19 +137,45 @@ class PerturbationResponse(Task):
         """A value per requested condition. ``residual`` draws cells from profiles, None does not."""
         from lanner import scoring
 
-        prediction = scoring.Prediction(
-            matrix=result.matrix,
-            n_cells=result.n_cells,
-            answered=result.answered,
-            residual=residual if result.kind == "profiles" else None,
-        )
-        return scoring.score(truth, prediction, metrics, device=device)
+        return scoring.score(truth, _prediction(result, residual), metrics, device=device)
+
+    def most_shards(self, truth: Truth) -> int:
+        """One for each requested condition."""
+        return max(len(truth.requests), 1)
+
+    def score_shard(
+        self,
+        truth: Truth,
+        result: IngestResult | None,
+        metrics: Sequence[str],
+        shard: Shard,
+        *,
+        residual: str | None = None,
+        device: str = "cpu",
+    ) -> pd.DataFrame:
+        """Some conditions of ``score`` or ``score_bounds``; retrieval metrics by whole contexts."""
+        from lanner import scoring
+
+        if result is None:
+            return scoring.score_bounds(truth, metrics, device=device, shard=shard)
+        return scoring.score(truth, _prediction(result, residual), metrics, device=device, shard=shard)
 
     def score_bounds(self, truth: Truth, metrics: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
         """The bounds' values per requested condition."""
         from lanner import scoring
 
         return scoring.score_bounds(truth, metrics, device=device)
+
+
+def _prediction(result: IngestResult, residual: str | None) -> Prediction:
+    from lanner.scoring import Prediction
+
+    return Prediction(
+        matrix=result.matrix,
+        n_cells=result.n_cells,
+        answered=result.answered,
+        residual=residual if result.kind == "profiles" else None,
+    )
 
 
 def _requests_file(reveal: str) -> str:
