@@ -47,6 +47,7 @@ LAYERS = (
     ),
     (
         "pipeline",
+        "pod_steps",
         "scores",
         "execution",
         "reaping",

@@ -118,7 +118,8 @@ def build_and_show(
     from lanner.execution import open_engine
     from lanner.leaderboard.building import build, place
 
-    chosen = choose_runner(runner, settings)
+    # A cluster runs the images itself: whether this machine could does not matter.
+    chosen = "docker" if engine == "kubernetes" else choose_runner(runner, settings)
     jobs = jobs or default_jobs()
     with (
         closing(open_engine(engine, settings, jobs=jobs, configuration=engine_config)) as placing,

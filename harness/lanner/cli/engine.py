@@ -13,7 +13,7 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """``--engine`` and ``--engine-config``, for commands that place runs."""
     where = click.option(
         "--engine",
-        type=click.Choice(["local", "dask", "slurm-array"]),
+        type=click.Choice(["local", "dask", "slurm-array", "kubernetes"]),
         default="local",
         show_default=True,
         help="What places the runs.",

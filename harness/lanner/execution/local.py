@@ -28,6 +28,7 @@ class LocalEngine:
 
     id: ClassVar[str] = "local"
     poll_seconds = 0.1
+    has_own_containers: ClassVar[bool] = False
 
     def __init__(self, settings: Settings, jobs: int) -> None:
         self._settings = settings
