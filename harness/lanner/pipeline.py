@@ -220,7 +220,7 @@ def _attempt(
     staged = shared_input(spec, settings)
     input_dir, output_dir = attempt / "input", attempt / "output"
     try:
-        write_input(staged, spec, settings, input_dir, link=runner.kind != "process")
+        write_input(staged, spec, settings, input_dir, link=runner.kind == "docker")
         output_dir.mkdir(mode=0o700)
         status.set(State.RUNNING)
         outcome = runner.run(

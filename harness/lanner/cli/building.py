@@ -79,7 +79,7 @@ def choose_runner(wanted: str, settings: Settings) -> str:
     """What was asked for, or ``docker`` where an Engine answers and else ``process``, with one line of it."""
     from lanner.runners.docker import docker_available
 
-    if wanted == "process":
+    if wanted not in ("auto", "docker"):
         return wanted
     reason = docker_available()
     if reason is None:

@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -19,16 +19,14 @@ from typing import Any, ClassVar, Self
 from lanner import methods, pipeline, pod_steps
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
-from lanner.execution.engine import ENGINES
+from lanner.execution.engine import ENGINES, read_configuration
 from lanner.execution.kubernetes_api import Cluster
 from lanner.execution.kubernetes_endings import Verdict, image_id, is_running, newest, verdict
-from lanner.execution.kubernetes_manifests import (
-    Site,
-    job,
-)
+from lanner.execution.kubernetes_manifests import Site, job, network_policy
 from lanner.execution.local import LocalEngine, LocalProcess
 from lanner.intake import remove_folder
 from lanner.methods import Method
+from lanner.pipeline import Plan
 from lanner.records import Limits, State
 from lanner.runners.outcome import last_line
 from lanner.runners.policy import sandbox_user
@@ -228,6 +226,20 @@ def manifest(
         environment=pipeline.contract_environment(spec["keyed"]["seed"], limits),
         limits=limits,
     )
+
+
+def render(plans: Iterable[Plan], settings: Settings, file: Path) -> Iterator[dict[str, Any]]:
+    """What a build would create for runs in containers: the NetworkPolicy, then the next Job of each.
+
+    ``file`` is that of --engine-config. No cluster is asked, and no attempt is made.
+    """
+    site = site_of(settings, read_configuration(KubernetesEngine.id, file))
+    yield network_policy()
+    for plan in plans:
+        if plan.spec["keyed"]["runner"] == "docker":
+            attempt = plan.folder.path / f"attempt-{len(plan.folder.attempts()) + 1}"
+            limits = Limits(**plan.spec["keyed"]["limits"])
+            yield manifest(settings, site, plan.spec, attempt, limits)
 
 
 def image_of(method: Method, registry: str | None) -> str:

@@ -119,6 +119,9 @@ class Cluster:
                 said = json.loads(body or "")["message"]
             kind = AbsentError if status == 404 else InfrastructureError
             raise kind(f"the Kubernetes API server refused ({status}): {said[:300]}") from None
+        except ValueError as error:  # newer clients check what they send
+            said = " ".join(str(error).split())[:300]
+            raise InfrastructureError(f"the Kubernetes client refuses what it should send: {said}") from None
         except (http.HTTPError, OSError) as error:
             raise InfrastructureError(
                 f"the Kubernetes API server does not answer ({type(error).__name__}); see `kubectl version`"

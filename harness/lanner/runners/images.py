@@ -49,6 +49,7 @@ class ImageFacts:
     user: str
     command: tuple[str, ...]
     labels: Mapping[str, str]
+    working_dir: str = ""
 
 
 def facts(reference: str) -> ImageFacts:
@@ -91,6 +92,7 @@ def _facts(image: Image, reference: str) -> ImageFacts:
         user=config.get("User") or "",
         command=(*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())),
         labels=dict(config.get("Labels") or {}),
+        working_dir=config.get("WorkingDir") or "",
     )
 
 
