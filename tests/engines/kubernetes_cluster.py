@@ -174,6 +174,11 @@ class Cluster:
         code = process.returncode
         return code if code >= 0 else 128 - code
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether some pod has ended well."""
+        return any(pod["status"]["phase"] == "Succeeded" for pod in list(self.pods.values()))
+
     # What befalls them.
 
     def works(self, name: str = "") -> str | None:

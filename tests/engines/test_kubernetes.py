@@ -162,7 +162,10 @@ def test_an_interrupt_deletes_the_jobs_that_run_and_says_cancelled(world: World)
     assert world.cluster.works() is None and len(world.cluster.jobs) == 1  # the one that had ended
 
 
-def test_what_was_placed_and_left_is_collected_once_across_a_server_that_goes_away(world: World) -> None:
+@pytest.mark.parametrize("forgotten", [False, True], ids=["its-job-is-kept", "its-job-is-past-its-ttl"])
+def test_what_was_placed_and_left_is_collected_once_across_a_server_that_goes_away(
+    forgotten: bool, world: World
+) -> None:
     plan = world.plan("constant")
     complete([plan], world.settings, world.engine(), detach=True)
     assert plan.folder.record() is None
@@ -175,6 +178,9 @@ def test_what_was_placed_and_left_is_collected_once_across_a_server_that_goes_aw
         )
         boards.until(lambda: (attempts(plan)[0] / "outcome.json").exists(), "the end of the pod", PATIENCE)
         assert not future.done()
+        if forgotten:
+            boards.until(lambda: world.cluster.succeeded, "the end of the Job", PATIENCE)
+            world.cluster.delete(world.cluster.created[0])
         world.cluster.is_away = False
         future.result(timeout=PATIENCE)
     assert [record["state"] for record in records] == ["succeeded"]
@@ -236,9 +242,9 @@ def test_a_leaderboard_is_the_same_byte_for_byte_collected_later_or_at_once(
 
 def test_what_the_file_lacks_is_said_before_a_cluster_is_asked(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    with pytest.raises(ConfigurationError, match="needs --engine-config, with image"):
+    with pytest.raises(ConfigurationError, match=r"needs --engine-config with image .* and claim"):
         open_engine("kubernetes", settings, jobs=1)
     path = tmp_path / "engine.yaml"
     path.write_text("engine: kubernetes\nimage: x\n")
-    with pytest.raises(ConfigurationError, match="claim"):
+    with pytest.raises(ConfigurationError, match=r"needs --engine-config with claim \(of LANNER_HOME\)"):
         open_engine("kubernetes", settings, jobs=1, configuration=path)

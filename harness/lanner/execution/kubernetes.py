@@ -32,6 +32,7 @@ from lanner.runners.outcome import last_line
 from lanner.runners.policy import sandbox_user
 from lanner.store import Status, read_json, write_json
 
+NEEDED = {"image": "image (of the harness)", "claim": "claim (of LANNER_HOME)"}
 ASK_SECONDS = 2.0
 """At most so often the API server is asked, for all runs at once."""
 PATIENCE_SECONDS = 60.0
@@ -166,13 +167,14 @@ class KubernetesJob:
 
     def _ended(self, found: Verdict, job: Any, pod: Any) -> str | None:
         outcome = pod_steps.outcome(self._attempt)
-        checked = found.error_class is None or found.is_ours
+        lost = found.error_class is ErrorClass.LOST  # what `check` found before that still stands
+        checked = found.error_class is None or found.is_ours or (lost and outcome is not None)
         if checked and outcome is None and not self._has_waited():
             return None  # a shared disk may show a file late
         if pod is not None:
             self._keep_log(pod)
             found = verdict(job, pod, self._limits, last_line(self._attempt / "stdout.log")) or found
-        if found.is_stuck or found.error_class is ErrorClass.LOST:
+        if found.is_stuck or lost:
             self._engine.cluster.delete(self._name)
         spec = read_json(self._attempt / "spec.json")
         record = outcome if checked and outcome is not None else _record(found)
@@ -258,11 +260,9 @@ def image_of(method: Method, registry: str | None) -> str:
 
 def site_of(settings: Settings, configuration: Mapping[str, Any]) -> Site:
     """Where LANNER_HOME is and who pods run as; ConfigurationError without the file, or as root."""
-    if not configuration:
-        raise ConfigurationError(
-            "the engine kubernetes needs --engine-config, with image (of the harness) and claim (of "
-            "LANNER_HOME)"
-        )
+    missing = [what for name, what in NEEDED.items() if name not in configuration]
+    if missing:
+        raise ConfigurationError(f"the engine kubernetes needs --engine-config with {' and '.join(missing)}")
     named = configuration.get("user")
     if named is None and os.geteuid() == 0:
         raise ConfigurationError(

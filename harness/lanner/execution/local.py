@@ -16,6 +16,7 @@ from lanner.config import Settings
 from lanner.errors import InfrastructureError
 from lanner.execution.engine import ENGINES, arguments
 from lanner.records import Limits
+from lanner.runners import gpus
 
 ROOM_SECONDS = 0.05
 
@@ -35,6 +36,7 @@ class LocalEngine:
         self.in_flight = jobs
         self._cpus = len(os.sched_getaffinity(0))
         self._memory_mb = psutil.virtual_memory().total >> 20
+        self._gpus: int | None = None  # asked for by the first run that wants one
         self._running: list[Limits] = []
         self._changed = threading.Condition()
 
@@ -77,9 +79,18 @@ class LocalEngine:
     def _fits(self, limits: Limits) -> bool:
         together = [*self._running, limits]
         return len(together) == 1 or (
-            sum(each.cpus for each in together) <= max(self._cpus, self.in_flight)
+            self._has_gpus(limits, sum(each.gpus for each in together))
+            and sum(each.cpus for each in together) <= max(self._cpus, self.in_flight)
             and sum(each.memory_mb for each in together) <= self._memory_mb
         )
+
+    def _has_gpus(self, limits: Limits, together: int) -> bool:
+        """Whether none would wait for a lease; a run that asks for more than there are is told so at once."""
+        if limits.gpus == 0:
+            return True
+        if self._gpus is None:
+            self._gpus = len(gpus.devices())
+        return limits.gpus > self._gpus or together <= self._gpus
 
     def _left(self, limits: Limits) -> None:
         with self._changed:

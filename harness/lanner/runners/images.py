@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -107,6 +107,8 @@ def pinned(client: docker.DockerClient, reference: str) -> Image:
             f"no local image has the ID {reference}; load it with docker load", ErrorClass.PULL_ERROR
         )
     with lock(reference.rpartition("/")[2]):
+        with suppress(ImageNotFound):  # pulled by whoever held the lock before: once per node
+            return client.images.get(reference)
         try:
             return client.images.pull(reference)
         except APIError as error:
