@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -26,8 +27,13 @@ PROMISES: Mapping[str, str] = {
     "podman": "the same, through the same SDK; but its default seccomp profile lets a method make user "
     "namespaces, and on cgroup v1 it does not say when memory ran out",
     "runsc": "gVisor: a kernel of its own between method and host; slower file access, GPUs on few drivers",
-    "apptainer": "not driven by Lanner yet: only its command line is stated, in runners.policy; it runs as "
-    "you, and holds memory and processes only with delegated cgroups: for trusted methods, in a batch system",
+    "charliecloud": "no network, read-only root, no other process or file to see, as you; memory is watched, "
+    "output and time are bounded, but no kernel limits memory or processes, no system call is filtered, and "
+    "/dev and /sys are the host's: no GPUs, and a batch system should hold the rest",
+    "apptainer": "driven by its manual's word, run by no Apptainer yet; as you, memory and processes held "
+    "only with delegated cgroups (LANNER_APPTAINER_CGROUPS=1): for trusted methods, in a batch system",
+    "kubernetes": "the same sandbox as pods, never run on a real cluster; the network is closed only where "
+    "its network plugin keeps policies, processes are bounded only by the kubelet's own limit",
     "process": "limits but no isolation: a method can read what you can, so only Lanner's own run so, "
     "labelled unsealed",
 }
@@ -172,7 +178,9 @@ def _engines(quick: bool) -> Iterator[Finding]:
     from lanner.runners import docker
 
     yield _installed("podman", "podman")
+    yield _installed("charliecloud", "ch-run")
     yield _installed("apptainer", "apptainer", "singularity")
+    yield _kubernetes()
     yield Finding("process runner", "ok", PROMISES["process"])
     reason = docker.docker_available()
     if reason is not None:
@@ -183,6 +191,9 @@ def _engines(quick: bool) -> Iterator[Finding]:
     name = "podman" if engine.name == "Podman" else "docker"
     yield Finding("docker", "ok", f"{engine}: {PROMISES[name]}")
     yield _runtime(engine)
+    if engine.rootless and engine.cgroup == "1":
+        found = "a rootless engine on cgroup v1 keeps no limit of memory, CPUs or processes"
+        yield Finding("limits", "warning", found, "boot with cgroup v2, or let a batch system hold them")
     if quick:
         yield Finding("sandbox", "ok", "not tried (--quick)")
         return
@@ -198,12 +209,19 @@ def _installed(check: str, *programs: str) -> Finding:
     if program is None:
         return Finding(check, "ok", "not installed")
     version = subprocess.run(
-        [program, "--version"], capture_output=True, text=True, check=False
+        [program, "--version"], capture_output=True, text=True, check=False, env={"USER": "any", **os.environ}
     ).stdout.strip()
     reach = ""
     if check == "podman" and "podman" not in os.environ.get("DOCKER_HOST", ""):
         reach = " (not in use: `podman system service --time=0 unix://SOCKET`, DOCKER_HOST=unix://SOCKET)"
     return Finding(check, "ok", f"{version}{reach}: {PROMISES[check]}")
+
+
+def _kubernetes() -> Finding:
+    """Nothing is asked of a cluster: what it keeps of the sandbox is for its owner to see to."""
+    if importlib.util.find_spec("kubernetes") is None:
+        return Finding("kubernetes", "ok", "client not installed (pip install 'lanner[kubernetes]')")
+    return Finding("kubernetes", "ok", f"client installed: {PROMISES['kubernetes']}")
 
 
 def _runtime(engine: object) -> Finding:

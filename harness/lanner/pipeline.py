@@ -30,7 +30,7 @@ from lanner.h5ad.layout import Layout
 from lanner.ingest import ingest
 from lanner.intake import remove_folder, take_file
 from lanner.owner import token
-from lanner.records import Limits, Outcome, Split, State, sha256_json
+from lanner.records import Limits, Split, State, sha256_json
 from lanner.runners import RUNNERS, Runner
 from lanner.runners.outcome import published
 from lanner.store import RunFolder, Status, read_json, write_json
@@ -143,9 +143,9 @@ def execute(
             raise
         except LannerError as error:
             kind = getattr(error, "error_class", ErrorClass.PLATFORM_ERROR)
-            record = _ended(State.FAILED, kind, str(error))
+            record = ended(State.FAILED, kind, str(error))
         except Exception as error:  # a bug of ours must still end the attempt, and must never be a score
-            record = _ended(State.FAILED, ErrorClass.PLATFORM_ERROR, f"{type(error).__name__}: {error}")
+            record = ended(State.FAILED, ErrorClass.PLATFORM_ERROR, f"{type(error).__name__}: {error}")
             finish(attempt, spec, record)
             raise
         return finish(attempt, spec, record)
@@ -176,17 +176,17 @@ def finish(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) ->
 
 def lost(message: str) -> dict[str, Any]:
     """The record of an attempt whose process disappeared."""
-    return _ended(State.FAILED, ErrorClass.LOST, message)
+    return ended(State.FAILED, ErrorClass.LOST, message)
 
 
 def unplaced(message: str) -> dict[str, Any]:
     """The record of an attempt that no engine would take."""
-    return _ended(State.FAILED, ErrorClass.PLATFORM_ERROR, message)
+    return ended(State.FAILED, ErrorClass.PLATFORM_ERROR, message)
 
 
 def cancelled() -> dict[str, Any]:
     """The record of an attempt that was asked to stop."""
-    return _ended(State.CANCELLED, ErrorClass.CANCELLED, "cancelled by the user")
+    return ended(State.CANCELLED, ErrorClass.CANCELLED, "cancelled by the user")
 
 
 def expectation(staged: staging.Staged) -> Layout:
@@ -205,7 +205,6 @@ def _attempt(
     attempt: Path, spec: Mapping[str, Any], settings: Settings, runner: Runner, status: Status
 ) -> dict[str, Any]:
     keyed = spec["keyed"]
-    task, split, options = TASKS[spec["task"]], Split.from_json(spec["split"]), spec["options"]
     status.set(State.PULLING)
     method = methods.find(settings, spec["method"]["source"])
     if method.identity != keyed["method"]["identity"]:
@@ -215,26 +214,13 @@ def _attempt(
         provenance = runner.prepare(method)
     except ImageBuildError as error:
         (attempt / "stderr.log").write_text(error.log_tail, encoding="utf-8")
-        return _ended(State.FAILED, ErrorClass.BUILD_ERROR, str(error))
+        return ended(State.FAILED, ErrorClass.BUILD_ERROR, str(error))
 
     status.set(State.PREPARING)
-    staged = staging.open_shared(settings.home, split, task, options) or _stage_again(
-        split, task, options, settings
-    )
+    staged = shared_input(spec, settings)
     input_dir, output_dir = attempt / "input", attempt / "output"
     try:
-        staging.stage(
-            staged,
-            split,
-            task,
-            input_dir,
-            seed=keyed["seed"],
-            parameters=keyed["parameters"],
-            limits=limits,
-            options=options,
-            resources=_granted(spec, split, staged, settings),
-            link=runner.kind != "process",
-        )
+        write_input(staged, spec, settings, input_dir, link=runner.kind == "docker")
         output_dir.mkdir(mode=0o700)
         status.set(State.RUNNING)
         outcome = runner.run(
@@ -253,12 +239,39 @@ def _attempt(
         write_json(attempt / "resources.json", {**outcome.usage, **provenance, **outcome.provenance})
         if outcome.error_class is not None:
             state = State.SKIPPED if outcome.error_class == ErrorClass.NOT_APPLICABLE else State.FAILED
-            return _ended(state, ErrorClass(outcome.error_class), outcome.message)
+            return ended(state, ErrorClass(outcome.error_class), outcome.message)
         status.set(State.VALIDATING)
-        return _validated(attempt, output_dir, staged, method, outcome, limits)
+        return validated(attempt, spec, output_dir, staged)
     finally:
         remove_folder(output_dir)
         remove_folder(input_dir)
+
+
+def shared_input(spec: Mapping[str, Any], settings: Settings) -> staging.Staged:
+    """The part of a run's input that all methods share, staged again where it is not in LANNER_HOME."""
+    task, split, options = TASKS[spec["task"]], Split.from_json(spec["split"]), spec["options"]
+    return staging.open_shared(settings.home, split, task, options) or _stage_again(
+        split, task, options, settings
+    )
+
+
+def write_input(
+    staged: staging.Staged, spec: Mapping[str, Any], settings: Settings, folder: Path, *, link: bool
+) -> None:
+    """Write the input of the run that ``spec`` names to the new ``folder``; see ``staging.stage``."""
+    keyed, split = spec["keyed"], Split.from_json(spec["split"])
+    staging.stage(
+        staged,
+        split,
+        staged.task,
+        folder,
+        seed=keyed["seed"],
+        parameters=keyed["parameters"],
+        limits=Limits(**keyed["limits"]),
+        options=spec["options"],
+        resources=_granted(spec, split, staged, settings),
+        link=link,
+    )
 
 
 def _granted(
@@ -267,21 +280,21 @@ def _granted(
     """The files every method is granted, by name, as they were when the run was planned."""
     granted = []
     for name, sha256 in spec["keyed"]["resources"].items():
-        resource = resources.load(Path(spec["resources"][name]), settings)
+        folder = Path(spec["resources"][name])  # a pod's own copy of a bundled one lies elsewhere
+        resource = (
+            resources.load(folder, settings) if folder.is_dir() else resources.find(settings, folder.name)
+        )
         if resource.sha256 != sha256:
             raise ConfigurationError(f"resource {name} has changed since this run was planned; build again")
         granted.append(resource)
     return resources.files(granted, staged.genes, split)
 
 
-def _validated(
-    attempt: Path,
-    output_dir: Path,
-    staged: staging.Staged,
-    method: methods.Method,
-    outcome: Outcome,
-    limits: Limits,
+def validated(
+    attempt: Path, spec: Mapping[str, Any], output_dir: Path, staged: staging.Staged
 ) -> dict[str, Any]:
+    """Take the prediction out of ``output_dir`` and check it in confinement; the record of how that ended."""
+    limits, residual = Limits(**spec["keyed"]["limits"]), spec["keyed"]["method"]["residual"]
     target = attempt / "prediction.h5ad"
     try:
         digest = take_file(output_dir, "prediction.h5ad", target, max_bytes=limits.output_mb << 20)
@@ -291,16 +304,16 @@ def _validated(
             result = ingest(target, rows=expectation(staged), destination=Path(temporary) / "canonical")
     except PredictionError as error:
         target.unlink(missing_ok=True)
-        return _ended(State.FAILED, error.error_class, str(error))
+        return ended(State.FAILED, error.error_class, str(error))
     resources = attempt / "resources.json"
-    write_json(resources, {**read_json(resources), "reader": result.confinement})
+    write_json(resources, {**(read_json(resources) or {}), "reader": result.confinement})
     unanswered = [
         name for name, answered in zip(staged.request_ids, result.answered, strict=True) if not answered
     ]
     return {
-        **_ended(State.SUCCEEDED, None, ""),
+        **ended(State.SUCCEEDED, None, ""),
         "prediction": {"sha256": digest, "kind": result.kind, **result.sizes},
-        "residual": method.residual,
+        "residual": residual,
         "unanswered": unanswered,
     }
 
@@ -331,7 +344,8 @@ def contract_environment(seed: int, limits: Limits) -> dict[str, str]:
     }
 
 
-def _ended(state: State, error_class: ErrorClass | None, message: str) -> dict[str, Any]:
+def ended(state: State, error_class: ErrorClass | None, message: str) -> dict[str, Any]:
+    """The part every record has: how an attempt ended, and in words why."""
     return {"state": state, "error_class": error_class, "message": message}
 
 

@@ -139,6 +139,11 @@ class Scorers:
     """Has scorings done by an engine, cut into shards, several at a time, beside runs that it also places."""
 
     def __init__(self, engine: Engine, home: Path, shards: int, limits: Limits = LIMITS) -> None:
+        """Raises ConfigurationError where the engine runs methods' own containers and nothing else."""
+        if engine.has_own_containers:
+            raise ConfigurationError(
+                f"the {engine.id} engine places runs only; leave out --score-shards, and the harness scores"
+            )
         self.engine, self.home, self.shards, self.limits = engine, home, shards, limits
         self._cancel: list[bool] = []
         threads = min(engine.in_flight, MOST_AT_A_TIME)

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,12 @@ from lanner.pipeline import Plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
+FILLS = """
+with (OUTPUT / "junk").open("wb", buffering=0) as junk:
+    for _ in range(0 if os.path.exists({room!r}) else 1024):
+        junk.write(bytes(1 << 20))
+write()
+"""
 NAMES = ("constant", "half", "crashes", "train-mean")
 
 
@@ -55,6 +63,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     boards.add_method(own, "half", boards.HALF)
     boards.add_method(own, "crashes", "sys.exit('it broke')")
     boards.add_method(own, "sleeps", "time.sleep(300); write()")
+    boards.add_method(own, "fills", FILLS.format(room=str(own / "room")))
     return own
 
 
@@ -265,3 +274,111 @@ def test_an_engine_s_file_is_checked_before_anything_starts(tmp_path: Path) -> N
     path.write_text("engine: slurm-array\n")
     with pytest.raises(ConfigurationError, match="is for the engine slurm-array, not dask"):
         execution.open_engine("dask", Settings(home=tmp_path), jobs=1, configuration=path)
+
+
+@pytest.mark.parametrize("engine", ["local", "dask"])
+def test_a_full_store_ends_each_run_once_and_they_are_done_when_there_is_room(
+    engine: str, registry: Path, tmp_path: Path, closing: list[Any]
+) -> None:
+    classes = {"small": {"cpus": 1, "memory_mb": 6144, "workers": 1}}
+    with boards.small_disk(tmp_path / "disk", "12m") as disk:
+        settings = Settings(home=disk / "home", registry=registry)
+        names = ("fills", "constant")
+        plans = [boards.planned(settings, methods.find(settings, name)) for name in names]
+        path = tmp_path / "engine.yaml"
+        path.write_text(yaml.safe_dump({"engine": engine, "classes": classes}))
+        configuration = path if engine == "dask" else None
+        placing = execution.open_engine(engine, settings, jobs=1, configuration=configuration)
+        closing.append(placing)
+
+        def complete() -> dict[str, dict[str, Any]]:
+            records: dict[str, dict[str, Any]] = {}
+            execution.complete(
+                plans, settings, placing, on_record=lambda plan, record: records.update({plan.method: record})
+            )
+            return records
+
+        records = complete()
+        assert records["fills"]["error_class"] == "DISK_FULL"
+        assert records["constant"]["error_class"] in (None, "DISK_FULL", "METHOD_ERROR", "LOST")
+        assert [len(plan.folder.attempts()) for plan in plans] == [1, 1]
+        assert not list(disk.rglob("*.partial")) and not list(disk.glob("home/runs/*/*/*/*/attempt-*/output"))
+        assert plans[0].folder.reason_to_run() == "last attempt failed with DISK_FULL"
+        (registry / "room").touch()  # the method writes less from now on
+        try:
+            again = complete()
+        finally:
+            (registry / "room").unlink()
+        assert again["fills"]["state"] == "succeeded" and again["fills"]["attempt"] == 2
+
+
+def test_a_node_that_is_lost_with_its_run_leaves_no_process_to_a_later_attempt(
+    registry: Path, tmp_path: Path, closing: list[Any]
+) -> None:
+    classes = {"small": {"cpus": 1, "memory_mb": 6144, "workers": 1}}
+    sleeper = Sleeper(tmp_path, registry, "dask", {"classes": classes})
+    closing.append(sleeper.engine)
+    method: list[psutil.Process] = []
+
+    def lose() -> None:
+        method.extend(sleeper.running())
+        exec_process = method[0].parent()
+        assert exec_process is not None
+        worker = exec_process.parent()
+        assert worker is not None
+        exec_process.kill()  # no time to end what it started
+        worker.kill()
+        assert any(process.is_running() for process in method)  # as a container would go on
+
+    record = during(sleeper, lose)
+    assert (record["state"], record["error_class"]) == ("failed", "LOST")
+    assert len(list(sleeper.plan.folder.path.glob("attempt-*"))) == 1
+
+
+def test_a_killed_dask_scheduler_loses_its_runs_in_one_record_each(
+    registry: Path, tmp_path: Path, closing: list[Any]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"]
+    scheduler = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    resources = ["--resources", "CPU=1 MEM=6144", "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+    resources += ["--memory-limit", "0"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_worker", address, *resources, "--death-timeout", "5"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        sleeper = Sleeper(tmp_path, registry, "dask", {"address": address})
+        closing.append(sleeper.engine)
+        boards.until(sleeper.engine._classes["workers"]._resources, "a worker", 240)
+        record = during(sleeper, scheduler.kill)
+        assert (record["state"], record["error_class"]) == ("failed", "LOST")
+        assert len(list(sleeper.plan.folder.path.glob("attempt-*"))) == 1
+    finally:
+        for process in (worker, scheduler):
+            process.kill()
+            process.wait()
+
+
+@needs_slurm
+def test_a_node_s_daemon_that_restarts_in_the_middle_loses_nothing(
+    expected: str, registry: Path, tmp_path: Path
+) -> None:
+    board = boards.board(tmp_path, NAMES, seeds=[0])
+    options = configured(tmp_path, CONFIGURATIONS["slurm-array"])
+    arguments = ("leaderboard", "build", board, "--runner", "process", "--trust-process", "--json", *options)
+    process = boards.start(*arguments, home=tmp_path / "home", cwd=tmp_path, registry=registry)
+    boards.until(
+        lambda: list((tmp_path / "home").glob("runs/*/*/*/*/attempt-1/status.json")), "the first run", 240
+    )
+    os.kill(int(Path("/run/slurmd.pid").read_text()), signal.SIGKILL)
+    subprocess.run(["slurmd"], check=True, capture_output=True)
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 1, stderr
+    assert digest(tmp_path) == expected
+    runs = list((tmp_path / "home" / "runs").glob("*/*/*/*"))
+    assert all(len(list(run.glob("attempt-*"))) == 1 for run in runs)

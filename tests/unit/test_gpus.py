@@ -11,7 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from lanner.config import Settings
 from lanner.errors import ErrorClass, InfrastructureError
+from lanner.execution.local import LocalEngine
+from lanner.records import Limits
 from lanner.runners import gpus
 from lanner.runners.gpus import lease, permitted
 
@@ -140,3 +143,13 @@ def test_what_a_batch_system_granted_is_all_that_is_given(
 
 def test_a_driver_that_lists_nothing_has_no_devices() -> None:
     assert permitted("No devices were found\n", None) == ()
+
+
+def test_no_more_local_runs_start_than_the_gpus_they_want_and_one_too_greedy_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "devices", lambda: ("GPU-a", "GPU-b"))
+    engine = LocalEngine(Settings(home=tmp_path), jobs=8)
+    engine._running = [Limits(gpus=1, memory_mb=1)]
+    wanted = {n: engine._fits(Limits(gpus=n, memory_mb=1)) for n in (0, 1, 2, 3)}
+    assert wanted == {0: True, 1: True, 2: False, 3: True}  # 3 can never be had: its run says so

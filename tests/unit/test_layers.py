@@ -49,6 +49,7 @@ LAYERS = (
     ),
     (
         "pipeline",
+        "pod_steps",
         "scores",
         "score_units",
         "execution",

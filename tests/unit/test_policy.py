@@ -15,6 +15,7 @@ from lanner.records import Limits
 from lanner.runners.policy import (
     ROOT_SUBSTITUTE,
     apptainer_command,
+    charliecloud_command,
     container_options,
     for_podman,
     isolation,
@@ -230,3 +231,34 @@ def test_the_site_is_served_read_only_and_only_to_this_machine() -> None:
 @pytest.mark.skipif(shutil.which("docker-compose") is None, reason="docker-compose is not installed")
 def test_docker_compose_accepts_the_file() -> None:
     subprocess.run(["docker-compose", "-f", COMPOSE, "config", "-q"], check=True, capture_output=True)
+
+
+def charliecloud(**changed: Any) -> tuple[list[str], dict[str, str]]:
+    return charliecloud_command(options(**changed), image=Path("/images/one"), scratch=Path("/scratch"))
+
+
+def test_charliecloud_is_told_the_same_as_docker_and_namespaces_add_what_it_lacks() -> None:
+    command, environment = charliecloud()
+    before, after = command[: command.index("ch-run")], command[command.index("ch-run") :]
+    namespaces = (
+        "unshare --user --map-current-user --pid --fork --kill-child=KILL --mount-proc --ipc --uts --net"
+    )
+    assert " ".join(before[:-4]) == namespaces
+    assert before[-4:-2] == ["sh", "-c"] and before[-2].startswith('"$@"; ')  # a process 1, not the method
+    assert after[-4:] == ["/images/one", "--", "python", "predict.py"]
+    assert "--private-tmp" in after and "--write" not in after and "--home" not in after
+    binds = [after[place + 1] for place, word in enumerate(after) if word == "--bind"]
+    assert binds == ["/in:/input", "/out:/output", "/scratch/tmp:/tmp", "/scratch/shm:/dev/shm"]
+    assert after.index("--unset-env=*") < after.index("--set-env=LANNER_SEED=0")
+    assert "--set-env=HOME=/tmp" in after and after[after.index("--cd") + 1] == "/method"
+    assert environment["LANNER_OUTPUT"] == "/out"  # by which what a killed harness left is found
+
+
+def test_nothing_of_the_host_s_environment_passes_to_charliecloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_TOKEN", "canary")
+    assert "canary" not in str(charliecloud())
+
+
+def test_charliecloud_leases_no_gpu_as_it_shows_them_all() -> None:
+    with pytest.raises(InfrastructureError, match="no GPU can be leased to it alone"):
+        charliecloud(limits=Limits(gpus=1), devices=("GPU-a",))

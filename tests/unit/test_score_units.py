@@ -109,6 +109,7 @@ class Elsewhere:
         return self
 
     ticket = ""
+    has_own_containers = False
 
     def poll(self) -> str:
         return "the node went down"
@@ -133,6 +134,13 @@ def scoring(board: tuple[Path, Results], tmp_path: Path) -> tuple[Settings, Scor
         options={},
     )
     return settings, wanted, item.cell.artefact.truth
+
+
+def test_an_engine_of_methods_containers_alone_is_asked_for_no_scoring(tmp_path: Path) -> None:
+    engine: Any = Elsewhere(lambda attempt: None)
+    engine.has_own_containers, engine.id = True, "kubernetes"
+    with pytest.raises(ConfigurationError, match="the kubernetes engine places runs only"):
+        Scorers(engine, tmp_path, 2)
 
 
 def test_a_shard_that_is_lost_twice_is_an_error_with_the_engines_words(

@@ -19,6 +19,7 @@ COMMANDS = {
     "dataset": "dataset",
     "demo": "leaderboard",
     "doctor": "doctor",
+    "engine": "engine",
     "exec": "exec",
     "leaderboard": "leaderboard",
     "logs": "run",

@@ -90,7 +90,7 @@ def choose_runner(wanted: str, settings: Settings) -> str:
     """What was asked for, or ``docker`` where an Engine answers and else ``process``, with one line of it."""
     from lanner.runners.docker import docker_available
 
-    if wanted == "process":
+    if wanted not in ("auto", "docker"):
         return wanted
     reason = docker_available()
     if reason is None:
@@ -138,7 +138,8 @@ def build_and_show(
     from lanner.execution import open_engine
     from lanner.leaderboard.building import build, place
 
-    chosen = choose_runner(runner, settings)
+    # A cluster runs the images itself: whether this machine could does not matter.
+    chosen = "docker" if engine == "kubernetes" else choose_runner(runner, settings)
     jobs = jobs or default_jobs()
     with (
         closing(open_engine(engine, settings, jobs=jobs, configuration=engine_config)) as placing,

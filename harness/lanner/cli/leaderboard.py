@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from lanner.cli.engine import engine_options
+from lanner.cli.engine import RUNNERS, engine_options
 from lanner.cli.leaderboard_files import diff_command, export_command, serve_command
 from lanner.cli.output import json_option, print_fields, print_json, print_table
 from lanner.config import Settings
@@ -29,7 +29,7 @@ def leaderboard_command() -> None:
 
 @leaderboard_command.command("build")
 @click.argument("file")
-@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
+@click.option("--runner", type=click.Choice(RUNNERS), default="auto", show_default=True)
 @click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Page folder [site/NAME].")

@@ -11,7 +11,7 @@ import click
 from rich.live import Live
 
 from lanner import store
-from lanner.cli.engine import engine_options
+from lanner.cli.engine import RUNNERS, engine_options
 from lanner.cli.output import json_option, plain_table, print_json, print_table, talk
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
@@ -37,7 +37,7 @@ THROUGHPUT_SECONDS = 600.0
     "--reveal", type=click.Choice(["none", "dose", "level"]), help="What requests say beyond a name [none]."
 )
 @click.option("--timeout", "timeout_s", type=click.IntRange(1), help="Seconds one run may take.")
-@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
+@click.option("--runner", type=click.Choice(RUNNERS), default="auto", show_default=True)
 @click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
 @click.option("--jobs", type=click.IntRange(1), help="Runs at a time [number of cores].")
 @engine_options

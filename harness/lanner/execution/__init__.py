@@ -60,7 +60,7 @@ def complete(
     removed, before and after. ``detach``: return once all attempts are placed; a later call finds them.
     """
     interruption.check()
-    with_containers = any(plan.spec["keyed"]["runner"] == "docker" for plan in plans)
+    with_containers = any(_has_containers_here(plan, engine) for plan in plans)
     reaping.sweep(settings.home)
     if with_containers:
         reaping.remove_orphans(settings.home)
@@ -95,7 +95,7 @@ def _run_one(
         try:
             placed = placed or _place(plan, engine, cancel)
         except _UnplacedError as error:
-            return _bury(plan, plan.folder.attempts()[-1], pipeline.unplaced(str(error)))
+            return _bury(plan, engine, plan.folder.attempts()[-1], pipeline.unplaced(str(error)))
         attempt = plan.folder.attempts()[-1]
         on_state(plan, State.QUEUED)
         if detach:
@@ -104,7 +104,7 @@ def _run_one(
         record = plan.folder.record()
         if record is None or record["attempt"] != int(attempt.name.removeprefix("attempt-")):
             record = pipeline.cancelled() if cancel else pipeline.lost(_last_words(attempt, ending))
-            record = _bury(plan, attempt, record)
+            record = _bury(plan, engine, attempt, record)
         return record
 
 
@@ -115,10 +115,10 @@ class _UnplacedError(Exception):
 def _place(plan: Plan, engine: Engine, cancel: Sequence[bool]) -> Placed:
     """A new attempt, given to the engine; _UnplacedError where it would not have it."""
     if plan.folder.attempts():
-        _clear(plan, cancel)
+        _clear(plan, engine, cancel)
     for attempt in plan.folder.attempts():
         if not _is_terminal(attempt):
-            _bury(plan, attempt, pipeline.lost("the process that ran this attempt was killed"))
+            _bury(plan, engine, attempt, pipeline.lost("the process that ran this attempt was killed"))
     attempt = plan.folder.new_attempt(plan.spec)
     limits = Limits(**plan.spec["keyed"]["limits"])
     try:
@@ -195,18 +195,18 @@ def _wait_for_the_living(plan: Plan, on_state: OnState, cancel: Sequence[bool]) 
             time.sleep(POLL_SECONDS)
 
 
-def _bury(plan: Plan, attempt: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+def _bury(plan: Plan, engine: Engine, attempt: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """End an attempt whose process left no record: stop and remove what it left behind, and say so."""
-    _clear(plan)
+    _clear(plan, engine)
     return pipeline.finish(attempt, read_json(attempt / "spec.json") or plan.spec, record)
 
 
-def _clear(plan: Plan, cancel: Sequence[bool] = ()) -> None:
+def _clear(plan: Plan, engine: Engine, cancel: Sequence[bool] = ()) -> None:
     """Stop and remove what earlier attempts left, in a folder whose lock is held and where nobody works.
 
     Waits a while for an engine that is being restarted.
     """
-    if plan.spec["keyed"]["runner"] == "docker":
+    if _has_containers_here(plan, engine):
         deadline = time.monotonic() + ENGINE_PATIENCE_SECONDS
         while True:
             try:
@@ -216,10 +216,14 @@ def _clear(plan: Plan, cancel: Sequence[bool] = ()) -> None:
                 if cancel or time.monotonic() > deadline:
                     raise
                 time.sleep(5 * POLL_SECONDS)
-    else:
+    elif not engine.has_own_containers:
         for attempt in plan.folder.attempts():
             _kill_processes(attempt / "output")
     reaping.empty(plan.folder.path)
+
+
+def _has_containers_here(plan: Plan, engine: Engine) -> bool:
+    return plan.spec["keyed"]["runner"] == "docker" and not engine.has_own_containers
 
 
 def _kill_processes(output: Path) -> None:

@@ -46,6 +46,8 @@ class Engine(Protocol):
     """How often it makes sense to ask."""
     in_flight: int
     """How many attempts it wants to hold at a time."""
+    has_own_containers: ClassVar[bool]
+    """Whether it runs methods' containers itself, so that no container engine is asked for here."""
 
     @classmethod
     def open(cls, settings: Settings, *, jobs: int, configuration: Mapping[str, Any]) -> Self:

@@ -112,7 +112,8 @@ def _run(
     for cell, reason in missing:
         if reason != "never run":
             monitor.say(f"{_label(cell)}: {reason}")
-    _prepare(campaign, missing, monitor)
+    if not engine.has_own_containers:
+        _prepare(campaign, missing, monitor)
     cells = {cell.plan.folder.key: cell for cell, _ in missing}
     placed = Placed(scorers)
 

@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -49,6 +49,7 @@ class ImageFacts:
     user: str
     command: tuple[str, ...]
     labels: Mapping[str, str]
+    working_dir: str = ""
 
 
 def facts(reference: str) -> ImageFacts:
@@ -91,6 +92,7 @@ def _facts(image: Image, reference: str) -> ImageFacts:
         user=config.get("User") or "",
         command=(*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())),
         labels=dict(config.get("Labels") or {}),
+        working_dir=config.get("WorkingDir") or "",
     )
 
 
@@ -105,6 +107,8 @@ def pinned(client: docker.DockerClient, reference: str) -> Image:
             f"no local image has the ID {reference}; load it with docker load", ErrorClass.PULL_ERROR
         )
     with lock(reference.rpartition("/")[2]):
+        with suppress(ImageNotFound):  # pulled by whoever held the lock before: once per node
+            return client.images.get(reference)
         try:
             return client.images.pull(reference)
         except APIError as error:

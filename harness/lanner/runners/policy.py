@@ -26,6 +26,10 @@ ROOT_SUBSTITUTE = (10001, 10001)
 RUNTIME_VARIABLE = "LANNER_DOCKER_RUNTIME"
 """Names another OCI runtime of the engine, such as gVisor's runsc, for all containers of this harness."""
 
+INIT = '"$@"; exit $?'
+"""A shell's script for process 1 of a namespace: to it no signal does what it does to others, so that the
+method is its child, and it reaps what the method leaves."""
+
 PODMAN_RUNTIME = f"start `podman --runtime=... system service`, and unset {RUNTIME_VARIABLE}"
 PODMAN_PROCESSES = 32768
 """podman's own default may exceed what it may grant; the limit that counts is the cgroup's."""
@@ -163,6 +167,40 @@ def apptainer_command(
     arguments += ["--home", home, image, *options["entrypoint"]]
     prefixed = {f"APPTAINERENV_{name}": value for name, value in environment.items()}
     return arguments, {"PATH": "/usr/local/bin:/usr/bin:/bin", **prefixed}
+
+
+def charliecloud_command(
+    options: Mapping[str, Any], *, image: Path, scratch: Path
+) -> tuple[list[str], dict[str, str]]:
+    """The same run for Charliecloud (0.31): its arguments, and the whole environment to start it with.
+
+    ``options`` are those of ``container_options``; ``image`` is an unpacked image. ``scratch`` holds the
+    empty folders ``tmp`` and ``shm``, for /tmp and /dev/shm. Runs as whoever calls it. ch-run isolates files
+    alone; ``unshare`` adds namespaces of network, processes and IPC. No kernel keeps ``mem_limit`` or
+    ``pids_limit`` here, and /input is not read-only: what is staged there must be a copy. Raises
+    InfrastructureError for GPUs, which nothing here could keep to a lease.
+    """
+    if "device_requests" in options:
+        raise InfrastructureError(
+            "Charliecloud shows a method all of /dev, so no GPU can be leased to it alone; use Docker"
+        )
+    arguments = ["unshare", "--user", "--map-current-user", "--pid", "--fork", "--kill-child=KILL"]
+    arguments += ["--mount-proc", "--ipc", "--uts", *(["--net"] if options["network_mode"] == "none" else [])]
+    arguments += ["sh", "-c", INIT, "sh"]
+    arguments += ["ch-run", "--private-tmp", "--no-passwd", "--env-no-expand", "--unset-env=*", "--set-env"]
+    arguments += [f"--set-env={name}={value}" for name, value in sorted(options["environment"].items())]
+    mounts = [(mount["Source"], mount["Target"]) for mount in options["mounts"]]
+    for source, target in (*mounts, (str(scratch / "tmp"), "/tmp"), (str(scratch / "shm"), "/dev/shm")):
+        arguments += ["--bind", f"{source}:{target}"]
+    arguments += ["--cd", str(options["working_dir"]), str(image), "--", *options["entrypoint"]]
+    output = next(source for source, target in mounts if target == "/output")
+    # USER is what ch-run itself asks for; by LANNER_OUTPUT a killed harness's processes are found.
+    return arguments, {
+        "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        "USER": "method",
+        "HOME": "/",
+        "LANNER_OUTPUT": output,
+    }
 
 
 def isolation(limits: Limits) -> dict[str, Any]:

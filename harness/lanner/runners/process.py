@@ -99,7 +99,7 @@ class ProcessRunner:
                 ),
                 "LANG": "C.UTF-8",
             }
-            process = _Supervised(_argv(method.command), here, variables, log_dir, output_dir, limits)
+            process = SupervisedProcess(_argv(method.command), here, variables, log_dir, output_dir, limits)
             ending = process.to_the_end()
         ending = replace(
             ending, stderr_line=last_line(log_dir / "stderr.log"), disk_full=is_disk_full(output_dir)
@@ -122,7 +122,7 @@ class ProcessRunner:
         )
 
 
-class _Supervised:
+class SupervisedProcess:
     """One process group, watched until it ends or must."""
 
     def __init__(
@@ -157,6 +157,7 @@ class _Supervised:
         ]
 
     def to_the_end(self) -> Ending:
+        """Watch it to its end, or end it; nothing of its group is left."""
         try:
             killed_for = self._watch()
         finally:
