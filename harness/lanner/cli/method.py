@@ -153,7 +153,7 @@ def new(name: str, language: str, parent: Path, as_json: bool) -> None:
 @click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
 @click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
 @click.option(
-    "--timeout", "timeout_s", type=click.IntRange(1), default=120, show_default=True, help="Seconds a run."
+    "--timeout", "timeout_s", type=click.IntRange(1), default=300, show_default=True, help="Seconds a run."
 )
 @click.option("--parameter", "-p", "parameters", multiple=True, help="name=value, such as fewer epochs.")
 @json_option
