@@ -117,7 +117,7 @@ def _entry(path: Path, digest: str) -> Mapping[str, Any]:
 
 def run_phase(phase: str, home: Path) -> dict[str, Any]:
     """Do one phase in this process; the phases before it must have been done in others."""
-    from lanner import datasets, splits, staging, truth
+    from lanner import datasets, sealing, splits, staging
     from lanner.config import Settings
     from lanner.tasks import TASKS
 
@@ -127,7 +127,7 @@ def run_phase(phase: str, home: Path) -> dict[str, Any]:
     if phase != "load":
         (split,) = splits.resolve(dataset, dict(DESIGN))
         began = time.perf_counter()
-        sealed = truth.seal(dataset, split, task.id, home)
+        sealed = sealing.seal(dataset, split, task.id, home)
     if phase == "stage":
         began = time.perf_counter()
         staging.stage_shared(dataset, split, task, sealed, home)

@@ -61,12 +61,12 @@ def settings_in(folder: Path) -> Settings:
 
 def plans(settings: Settings, seconds: Sequence[float], *, first_seed: int = 0) -> list[Plan]:
     """A run for each duration, unlike all with another ``first_seed``; the split they share is staged."""
-    from lanner import datasets, methods, pipeline, splits, staging, truth
+    from lanner import datasets, methods, pipeline, sealing, splits, staging
     from lanner.tasks import TASKS
 
     dataset = datasets.load(datasets.find_entry(settings, "simulated"), settings)
     split, task = splits.resolve(dataset, "unseen-perturbation")[0], TASKS["perturbation-response"]
-    sealed = truth.seal(dataset, split, task.id, settings.home)
+    sealed = sealing.seal(dataset, split, task.id, settings.home)
     staging.open_shared(settings.home, split, task) or staging.stage_shared(
         dataset, split, task, sealed, settings.home
     )

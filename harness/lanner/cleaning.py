@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from lanner import reaping
 from lanner.config import Settings
 from lanner.errors import InfrastructureError
 from lanner.intake import remove_folder
@@ -20,7 +21,7 @@ from lanner.records import State
 from lanner.store import Status, read_json
 
 KINDS = {
-    "leftovers": "partial files and temporary folders that killed processes left",
+    "leftovers": "partial files, temporary folders and containers that killed processes left",
     "attempts": "attempts that a later one of the same run has replaced",
     "failed": "runs that failed or were cancelled, with their logs",
     "aggregates": "aggregated scores, computed from stored ones",
@@ -35,32 +36,35 @@ KINDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Removable:
-    """Something that can be removed: a path below LANNER_HOME, or a container image by its tag."""
+    """Something that can be removed: a path, a container image by its tag, or a container by its id."""
 
     kind: str
-    path: Path | None
-    image: str | None
-    size_bytes: int
+    path: Path | None = None
+    image: str | None = None
+    container: str | None = None
+    size_bytes: int = 0
 
     @property
     def name(self) -> str:
         """For people."""
-        return str(self.image or self.path)
+        return str(self.image or self.path or f"container {self.container}")
 
 
 def find(settings: Settings, kinds: frozenset[str]) -> list[Removable]:
     """Everything of the given kinds, sorted by kind and name. What a live process works on is left out."""
     found = [
-        Removable(kind=kind, path=path, image=None, size_bytes=size(path))
+        Removable(kind=kind, path=path, size_bytes=size(path))
         for kind in KINDS
         if kind in kinds and kind != "images"
         for path in sorted(_paths(settings.home, kind))
     ]
+    if "leftovers" in kinds:
+        found += [Removable(kind="leftovers", container=name) for name in reaping.orphans(settings.home)]
     if "images" in kinds:
         from lanner.runners.docker import built_images
 
         found += [
-            Removable(kind="images", path=None, image=tag, size_bytes=bytes_)
+            Removable(kind="images", image=tag, size_bytes=bytes_)
             for tag, bytes_ in sorted(built_images().items())
         ]
     return found
@@ -72,6 +76,10 @@ def remove(item: Removable) -> bool:
         from lanner.runners.docker import remove_image
 
         return remove_image(item.image)
+    if item.container is not None:
+        from lanner.runners.docker import remove_container
+
+        return remove_container(item.container)
     assert item.path is not None
     if item.kind in ("runs", "failed", "attempts"):
         run = item.path.parent if item.kind == "attempts" else item.path
@@ -104,6 +112,7 @@ def _paths(home: Path, kind: str) -> Iterator[Path]:
     runs = [path for path in (home / "runs").glob("*/*/*/*") if path.is_dir() and not _is_live(path)]
     if kind == "leftovers":
         yield from (path for path in home.rglob(".*.partial") if is_abandoned(path.name) is not False)
+        yield from (path for path in reaping.abandoned(home) if not path.is_relative_to(home))
         yield from (run / "tmp" for run in runs if (run / "tmp").is_dir())
     elif kind == "attempts":
         for run in runs:

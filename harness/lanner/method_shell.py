@@ -15,9 +15,9 @@ from lanner.intake import remove_folder, take_file
 from lanner.methods import Method
 from lanner.owner import token
 from lanner.records import Split
+from lanner.registry import unknown_name
 from lanner.runners.shell import DockerShell, Write
-from lanner.sealing import seal
-from lanner.tasks import TASKS
+from lanner.tasks import TASKS, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +30,9 @@ class Session:
     prediction: str | None
 
 
-def find_split(dataset: datasets.Dataset, name: str | None) -> Split:
-    """The split artefact called ``name``, or the first of the design; without a name, of the first design."""
-    designs = dataset.entry.splits
-    if name is None and not designs:
-        raise ConfigurationError(f"{dataset.entry.id} recommends no split; give one with --split")
-    return splits.resolve(dataset, name if name is not None else designs[0])[0]
+def find_split(dataset: datasets.Dataset, task: Task, name: str | None) -> Split:
+    """The split artefact called ``name``, or the first of the first design that the task is asked of."""
+    return splits.resolve(dataset, name if name is not None else task.recommended(dataset.entry.splits)[0])[0]
 
 
 def open_sandbox(
@@ -43,6 +40,7 @@ def open_sandbox(
     method: Method,
     *,
     dataset_name: str,
+    task_name: str | None,
     split_name: str | None,
     seed: int,
     command: str | None,
@@ -54,18 +52,21 @@ def open_sandbox(
     Raises
     ------
     ConfigurationError
-        The method answers no task, or its image has no shell.
+        The method answers no task, or not ``task_name``, or its image has no shell.
     InfrastructureError
         No engine answers.
     """
-    task = next((TASKS[name] for name in method.tasks if name in TASKS), None)
-    if task is None:
+    known = [name for name in method.tasks if name in TASKS]
+    if not known:
         raise ConfigurationError(f"{method.name} answers none of the tasks {', '.join(TASKS)}; correct tasks")
+    if task_name is not None and task_name not in known:
+        raise unknown_name(f"task of {method.name}", task_name, known)
+    task = TASKS[task_name or known[0]]
     if method.predictions:
         raise ConfigurationError(f"{method.name} is a folder of predictions: there is no sandbox to open")
     dataset = datasets.load(datasets.find_entry(settings, dataset_name), settings)
-    split = find_split(dataset, split_name)
-    truth = seal(dataset, split, task.id, settings.home)
+    split = find_split(dataset, task, split_name)
+    truth = task.seal(dataset, split, settings.home)
     staged = staging.stage_shared(dataset, split, task, truth, settings.home)
     runner = DockerShell()
     runner.prepare(method)
@@ -108,4 +109,5 @@ def _verdict(output: Path, folder: Path, staged: staging.Staged, output_mb: int)
         )
     except PredictionError as error:
         return None if error.code == "missing" else f"refused: {error}"
-    return f"accepted: {result.kind}, {len(result.answered)} requests"
+    size = f"{result.n_values} edges" if result.kind == "network" else f"{len(result.answered)} requests"
+    return f"accepted: {result.kind}, {size}"

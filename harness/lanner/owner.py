@@ -6,6 +6,7 @@ and the start in ticks since boot do neither.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -63,6 +64,19 @@ def is_running(owner: Mapping[str, Any]) -> bool | None:
     if owner.get("boot") != boot_id():
         return False
     return owner["pid_started"] is not None and started(int(owner["pid"])) == owner["pid_started"]
+
+
+def written() -> str:
+    """``this_process`` as one line, for a label; see ``is_written_by_the_dead``."""
+    return json.dumps(this_process())
+
+
+def is_written_by_the_dead(text: str) -> bool:
+    """Whether the process that wrote a label has ended; False also where that cannot be told."""
+    try:
+        return is_running(json.loads(text)) is False
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def token() -> str:

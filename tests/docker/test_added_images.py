@@ -217,3 +217,18 @@ def test_a_shell_on_a_terminal_takes_what_is_typed_and_leaves_nothing(image: str
     until(b"none was written")
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert shells() == []
+
+
+def test_the_container_of_a_killed_shell_is_swept_by_clean(image: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    added(home, image, "--yes")
+    arguments = ("method", "shell", "tiny-image", "--command", "sleep 600")
+    shell = boards.start(*arguments, home=home, cwd=tmp_path)
+    boards.until(shells, "the shell's container")
+    shell.kill()
+    shell.communicate()
+    assert len(shells()) == 1
+    cleaned = boards.lanner("clean", "leftovers", "--yes", "--json", home=home, cwd=tmp_path)
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert any(name.startswith("container ") for name in json.loads(cleaned.stdout)["removed"])
+    assert shells() == []

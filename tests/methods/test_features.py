@@ -140,6 +140,16 @@ def test_boosting_takes_a_target_without_features_as_missing_values_where_asked_
     assert predict("gradient-boosting", staged).answered == [True, True]
 
 
+def test_boosting_predicts_the_mean_change_where_no_training_target_has_features(stage, predict):
+    requests = [("A", "K562"), ("notgene", "K562")]
+    tables, parameters = {"t.features.csv": {"notgene": [1, 2]}}, {"unmeasured": "missing"}
+    staged = stage(ONE_LINE, requests, tables=tables, parameters=parameters)
+    result = predict("gradient-boosting", staged)
+    assert result.answered == [True, True], result.stderr
+    expected = staged.mean("control", "K562") + np.mean([staged.delta(p, "K562") for p in TRAIN], axis=0)
+    np.testing.assert_allclose(result.rows, [expected, expected], rtol=1e-5, atol=1e-6)
+
+
 def test_boosting_tells_apart_targets_whose_training_changes_differ(stage, predict):
     table = {**TABLE, "D": TABLE["B"]}
     requests = [("B", "K562"), ("D", "K562"), ("E", "K562")]

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import boards
 import pytest
 from click.testing import CliRunner
 from lanner.cli import lanner
-
-from tests import boards
+from lanner.tasks import TASKS
 
 THREADS = """
 import threading
@@ -27,12 +27,54 @@ while time.monotonic() < end:
 write()
 """
 
+# Joins every candidate with every gene; answers requests where there are any.
+NETWORK = """
+import csv, json, os, pathlib, sys
+import h5py, numpy as np
+
+INPUT, OUTPUT = (pathlib.Path(os.environ["LANNER_" + name]) for name in ("INPUT", "OUTPUT"))
+task = json.loads((INPUT / "task.json").read_text())
+with h5py.File(INPUT / "train.h5ad") as file:
+    genes = [name.decode() for name in file["var/_index"][:]]
+
+def written(**items):
+    with h5py.File(OUTPUT / "prediction.h5ad", "w") as file:
+        file["var/_index"] = genes
+        for name, value in items.items():
+            file[name.replace("__", "/")] = value
+        if "varp__network__data" in items:
+            file["varp/network"].attrs["shape"] = (len(genes), len(genes))
+
+if (INPUT / "regulators.csv").exists():
+    with (INPUT / "regulators.csv").open(newline="") as stream:
+        rows = sorted(genes.index(row["gene"]) for row in csv.DictReader(stream))
+    edges = [(row, column) for row in rows for column in range(len(genes)) if row != column]
+    edges = edges[: MOST]
+    per_row = np.bincount([row for row, _ in edges], minlength=len(genes))
+    written(
+        varp__network__data=np.ones(len(edges), "f4"),
+        varp__network__indices=np.array([column for _, column in edges], "i4"),
+        varp__network__indptr=np.concatenate([[0], np.cumsum(per_row)]).astype("i4"),
+        obs___index=np.array([], "S1"),
+    )
+else:
+    with (INPUT / "requests.csv").open(newline="") as stream:
+        rows = [row["request_id"] for row in csv.DictReader(stream)]
+    written(X=np.full((len(rows), len(genes)), 0.5, "f4"), obs___index=rows)
+"""
+EXPRESSION = ("ordinary", "combinations", "contexts", "unmeasured", "single")
+NETWORKS = ("ordinary", "observational", "contexts", "unmeasured", "single", "sparse")
+
 
 def report(folder: Path, program: str, **manifest: Any) -> tuple[int, dict[str, tuple[str, str]], str]:
-    """Exit code, check -> (outcome, detail), and what was said."""
+    """Exit code, check -> (outcome, detail), and what was said; options of the command in ``manifest``."""
+    options = manifest.pop("options_of_check", [])
     own = boards.registry(folder / "registry")
     boards.add_method(own, "mine", program, **manifest)
+    if program.startswith(NETWORK[:40]):
+        (own / "method_containers" / "mine" / "run.py").write_text(program)
     arguments = ["--registry", str(own), "method", "check", "mine", "--runner", "process", "--trust-process"]
+    arguments += options
     environment = {"LANNER_HOME": str(folder / "home")}
     result = CliRunner(env=environment).invoke(lanner, [*arguments, "--json"], standalone_mode=False)
     document = json.loads(result.stdout)
@@ -45,8 +87,53 @@ def test_a_good_method_passes_every_check(tmp_path: Path) -> None:
     code, found, _ = report(tmp_path, "X[:] = 0.1 * np.arange(len(genes)); write()")
     assert code == 0
     outcomes = {name: outcome for name, (outcome, _) in found.items()}
-    expected = ("ordinary", "combinations", "contexts", "unmeasured", "single", "repeatable", "seed")
-    assert {outcomes[name] for name in expected} == {"passed"}
+    assert {outcomes[name] for name in (*EXPRESSION, "repeatable", "seed")} == {"passed"}
+    assert outcomes["sandbox"] == "information", "plain processes show nothing of a sandbox"
+
+
+def test_a_network_method_is_asked_of_networks_alone_and_hears_which_question_it_fails(
+    tmp_path: Path,
+) -> None:
+    code, found, _ = report(tmp_path, NETWORK.replace("MOST", "100"), tasks=["network-inference"])
+    assert code == 1
+    assert set(NETWORKS) <= set(found) and "combinations" not in found
+    assert {found[name][0] for name in (*NETWORKS[:-1], "repeatable", "seed")} == {"passed"}, found
+    assert found["ordinary"][1].endswith("a network of 100 edges")
+    outcome, detail = found["sparse"]
+    assert outcome == "failed" and "no more than ten edges: INVALID_OUTPUT" in detail
+
+
+@pytest.mark.slow
+def test_a_method_of_both_tasks_is_asked_of_both(tmp_path: Path) -> None:
+    program = NETWORK.replace("MOST", 'task["max_edges"]')
+    code, found, _ = report(tmp_path, program, tasks=["perturbation-response", "network-inference"])
+    assert code == 0, found
+    expected = {f"perturbation-response/{name}" for name in EXPRESSION}
+    expected |= {f"network-inference/{name}" for name in NETWORKS}
+    assert {found[name][0] for name in expected} == {"passed"}
+    assert expected | {
+        f"{task}/repeatable" for task in ("perturbation-response", "network-inference")
+    } <= set(found)
+
+
+def test_a_check_takes_parameters_for_methods_that_train_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = TASKS["perturbation-response"]
+    first = task.questions()[:1]
+    monkeypatch.setattr(type(task), "questions", lambda self: first)
+    program = """
+import json
+epochs = json.loads((INPUT / "task.json").read_text())["parameters"]["epochs"]
+X[:] = 1 + 0.01 * np.arange(len(genes))
+epochs == 1 and write()
+"""
+    parameter = {"epochs": {"type": "integer", "default": 1000, "description": "Passes."}}
+    code, found, _ = report(
+        tmp_path, program, parameters=parameter, options_of_check=["--parameter", "epochs=1"]
+    )
+    assert (code, found["ordinary"][0]) == (0, "passed")
+    assert not set(EXPRESSION[1:]) & set(found)
 
 
 def test_a_method_that_depends_on_chance_is_told_to_seed_its_generators(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -89,7 +90,7 @@ def test_a_link_in_place_of_a_temporary_file_is_removed_and_not_followed(tmp_pat
     assert [path.name for path in (tmp_path / "precious").iterdir()] == ["file"]
 
 
-def test_an_attempt_s_container_is_an_orphan_once_nobody_works_on_it(
+def test_a_container_is_an_orphan_once_nobody_works_on_its_attempt_or_its_shell_has_died(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tmp_path / "runs" / "tiny" / "split" / "method" / "key"
@@ -97,13 +98,27 @@ def test_an_attempt_s_container_is_an_orphan_once_nobody_works_on_it(
     for attempt in attempts.values():
         attempt.mkdir(parents=True)
     assert Status(attempts["attempt-2"]).claim()
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    labelled = {
+        "of-the-dead": json.dumps({**owner.this_process(), "pid": ended.pid}),
+        "of-the-living": owner.written(),
+        "of-another-host": json.dumps({**owner.this_process(), "host": "elsewhere"}),
+        "of-nobody-knows-whom": "p1",
+    }
     removed: list[str] = []
 
     def remove(name: str) -> bool:
         removed.append(name)
         return True
 
-    monkeypatch.setattr(docker, "containers_below", lambda folder: attempts)
+    def below(folder: Path) -> dict[str, Path]:
+        return attempts if folder == tmp_path / "runs" else {}
+
+    monkeypatch.setattr(docker, "containers_below", below)
+    monkeypatch.setattr(docker, "owned_containers", lambda: labelled)
     monkeypatch.setattr(docker, "remove_container", remove)
-    assert reaping.remove_orphans(tmp_path) == 2
-    assert removed == ["attempt-1", "attempt-3"]
+    found = cleaning.find(Settings(home=tmp_path), frozenset({"leftovers"}))
+    assert [item.container for item in found if item.container] == ["attempt-1", "attempt-3", "of-the-dead"]
+    assert reaping.remove_orphans(tmp_path) == 3
+    assert removed == ["attempt-1", "attempt-3", "of-the-dead"]

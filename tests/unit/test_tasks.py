@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from lanner import schemas
 from lanner.cards import CARDS, ROLES
+from lanner.config import bundled_root
 from lanner.errors import ConfigurationError
+from lanner.methods import load
 from lanner.splits import SPLITS
 from lanner.tasks import TASKS, Task, add_task
 from lanner.tasks.perturbation_response import REVEAL_MODES
@@ -48,6 +50,21 @@ def test_a_task_names_metrics_splits_and_bounds_that_exist(name):
     assert all(split in SPLITS for split in task.splits)
     assert all(bound in ROLES for bound in task.bounds)
     assert task.chosen() == {name: option.default for name, option in task.options.items()}
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_what_an_author_is_asked_and_compared_with_exists(name):
+    task = TASKS[name]
+    task.load()
+    assert all(name in load(bundled_root() / "method_containers" / other).tasks for other in task.baselines)
+    assert all(bound in task.bounds and ROLES[bound].kind == "negative" for bound in task.simple)
+    questions = task.questions()
+    assert questions[0].name == "ordinary" and len({question.name for question in questions}) == len(
+        questions
+    )
+    for question in questions:
+        assert question.split["id"] in SPLITS
+        assert task.chosen(question.options)
 
 
 def test_the_primary_metrics_are_those_the_specification_fixes():

@@ -29,7 +29,7 @@ def compare_and_show(
 ) -> int:
     """Run what is asked for, with baselines beside it unless None; show, and write the submission."""
     from lanner import methods
-    from lanner.leaderboard.beside_baselines import BASELINES, compare_with_baselines
+    from lanner.leaderboard.beside_baselines import compare_with_baselines
     from lanner.leaderboard.building import build
     from lanner.leaderboard.definition import define
     from lanner.submission import submission_of, write
@@ -37,7 +37,7 @@ def compare_and_show(
     mine = define(asked, settings)
     labels = [choice.label for choice in mine.choices]
     names = {choice.method.name for choice in mine.choices}
-    added = (baselines or BASELINES) if baselines is not None else ()
+    added = (baselines or mine.task.baselines) if baselines is not None else ()
     others = [name for name in added if methods.find(settings, name).name not in names]
     definition = define({**asked, "methods": [*asked["methods"], *others]}, settings)
     chosen = choose_runner(runner, settings)
@@ -67,6 +67,9 @@ def compare_and_show(
 
 def show_comparison(document: Mapping[str, Any]) -> None:
     """Per dataset, split and method: one line, the differences, the conditions where it does worst."""
+    from lanner.tasks import TASKS
+
+    reference = TASKS[document["task"].partition("@")[0]].reference
     for item in document["items"]:
         click.echo(f"{item['dataset']}, {item['split']}: {item['method']}")
         if item["note"]:
@@ -86,7 +89,7 @@ def show_comparison(document: Mapping[str, Any]) -> None:
         if any(not _tells(metric) for metric in metrics):
             click.echo("* not informative on this dataset and split")
         click.echo()
-        _show_worst(item)
+        _show_worst(item, reference)
 
 
 def verdict(item: Mapping[str, Any]) -> str:
@@ -109,7 +112,7 @@ def _worse(compared: Mapping[str, Any] | None) -> bool:
     return bool(compared and compared["interval"] and compared["interval"][1] < 0)
 
 
-def _show_worst(item: Mapping[str, Any]) -> None:
+def _show_worst(item: Mapping[str, Any], reference: str) -> None:
     if not item["worst"]:
         return
     names = [metric["metric"] for metric in item["metrics"]]
@@ -120,7 +123,7 @@ def _show_worst(item: Mapping[str, Any]) -> None:
         )
         for line in item["worst"]
     ]
-    print_table(("condition", *names), rows, title="Worst conditions: gain on the training mean")
+    print_table(("condition", *names), rows, title=f"Worst conditions: gain on {reference}")
     click.echo()
 
 

@@ -14,7 +14,8 @@ from lanner.records import printable
 @click.command("shell")
 @click.argument("name", metavar="NAME|PATH")
 @click.option("--dataset", "-d", "dataset_name", default="simulated", show_default=True)
-@click.option("--split", "-s", "split_name", help="A split id [the dataset's first].")
+@click.option("--task", "task_name", help="A task's id [the first that the method declares].")
+@click.option("--split", "-s", "split_name", help="A split id [the dataset's first of the task].")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The method's.")
 @click.option("--command", help="Run this by the image's sh and end, instead of a shell on the terminal.")
 @json_option
@@ -23,6 +24,7 @@ def shell_command(
     settings: Settings,
     name: str,
     dataset_name: str,
+    task_name: str | None,
     split_name: str | None,
     seed: int,
     command: str | None,
@@ -62,6 +64,7 @@ def shell_command(
         settings,
         method,
         dataset_name=dataset_name,
+        task_name=task_name,
         split_name=split_name,
         seed=seed,
         command=command,

@@ -21,9 +21,6 @@ from lanner.runners.predictions import NOT_RERUN
 from lanner.splits import pooled_as
 
 FORMAT = "lanner-comparison/1"
-BASELINES = ("additive", "context-mean-delta", "linear-embedding")
-"""Run beside the method; ``no-change`` and ``train-mean`` are there without being run, as bounds."""
-BOUNDS = ("no-change", "train-mean")
 WORST = 5
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +35,7 @@ def compare_with_baselines(results: Results, asked: Sequence[str]) -> dict[str, 
     status, complete, reason, note (of predictions that were not re-run, or None), runs (keys), metrics
     ([{metric, better (than which, of the card), informative, n, value, skill, skill_interval, baselines
     ({name: mean value}), test, test_reason, against}]) and worst ([{condition, standing, gains}], the
-    conditions where the method gains least on the training mean, worst first: standing is the mean over
+    conditions where the method gains least on the task's reference, worst first: standing is the mean over
     primary metrics of the rank of its gain, from 0, the least, to 1; gains are per metric, positive is
     better).
     """
@@ -82,7 +79,7 @@ def _item(
     pooled = {name: pooled_by_metric(items, wanted) for name, items in runs.items()}
     seed_text = bootstrap_seed([run for items in runs.values() for run in items])
     metrics = [
-        _metric(name, summary["scores"][name], label, pooled, seed_text)
+        _metric(name, summary["scores"][name], label, pooled, definition.task.simple, seed_text)
         for name in primary
         if all(part in pooled[label] for part in parts_of(name))
     ]
@@ -94,9 +91,10 @@ def _metric(
     score: Mapping[str, Any],
     label: str,
     pooled: Mapping[str, Mapping[str, Pooled]],
+    bounds: Sequence[str],
     seed_text: str,
 ) -> dict[str, Any]:
-    parts = [(pooled[label][part], _others(part, label, pooled)) for part in parts_of(name)]
+    parts = [(pooled[label][part], _others(part, label, pooled, bounds)) for part in parts_of(name)]
     common = set.intersection(*(set(others) for _, others in parts))
     parts = [(mine, {other: others[other] for other in common}) for mine, others in parts]
     return {
@@ -110,17 +108,18 @@ def _metric(
     }
 
 
-def _others(part: str, label: str, pooled: Mapping[str, Mapping[str, Pooled]]) -> dict[str, Array]:
-    """Values of the bounds and of every other method, where they have one on each condition."""
+def _others(
+    part: str, label: str, pooled: Mapping[str, Mapping[str, Pooled]], bounds: Sequence[str]
+) -> dict[str, Array]:
+    """Values of the named bounds and of every other method, where they have one on each condition."""
     mine = pooled[label][part]
-    bounds = {name: mine.negative[name] for name in BOUNDS if name in mine.negative}
     methods = {name: found[part].values for name, found in pooled.items() if name != label and part in found}
-    found = {**{f"{name} (bound)": values for name, values in bounds.items()}, **methods}
+    found = {f"{name} (bound)": mine.negative[name] for name in bounds if name in mine.negative} | methods
     return {name: values for name, values in found.items() if np.isfinite(values).all()}
 
 
 def _worst(mine: Mapping[str, Pooled], primary: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Conditions by the mean rank of the gain on the training mean over primary metrics, least first."""
+    """Conditions by the mean rank of the gain on the task's reference over primary metrics, least first."""
     gains: dict[str, dict[str, float]] = {}
     standings: dict[str, list[float]] = {}
     for name in primary:

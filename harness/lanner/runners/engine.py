@@ -19,6 +19,7 @@ from lanner.records import printable
 
 SANDBOX_LABEL = "lanner.sandbox"
 ATTEMPT_LABEL = "lanner.folder"
+OWNER_LABEL = "lanner.owner"
 """Label of a run's container: the absolute path of the attempt it belongs to. Nothing inside can read it."""
 
 START_DOCKER = (
@@ -130,6 +131,15 @@ def containers_below(folder: Path) -> dict[str, Path]:
         )
         attempts = {str(container.id): Path(container.labels[ATTEMPT_LABEL]) for container in found}
     return {name: attempt for name, attempt in attempts.items() if attempt.is_relative_to(below)}
+
+
+def owned_containers() -> dict[str, str]:
+    """Containers that stand for no attempt, running or not: id -> who made them (``owner.written``)."""
+    with platform_errors():
+        found = docker.from_env().containers.list(
+            all=True, filters={"label": OWNER_LABEL}, ignore_removed=True
+        )
+        return {str(container.id): str(container.labels[OWNER_LABEL]) for container in found}
 
 
 def remove_container(name: str) -> bool:

@@ -14,10 +14,11 @@ from typing import Any
 
 from lanner.errors import ConfigurationError, InfrastructureError
 from lanner.methods import Method
+from lanner.owner import written
 from lanner.records import Limits
 from lanner.runners import gpus
 from lanner.runners.docker import DockerRunner, hand_over
-from lanner.runners.engine import platform_errors, remove_container
+from lanner.runners.engine import OWNER_LABEL, platform_errors, remove_container
 from lanner.runners.images import refuse_root
 from lanner.runners.policy import sandbox_user
 
@@ -44,7 +45,8 @@ class DockerShell(DockerRunner):
     ) -> int:
         """Run ``command`` by the image's ``sh``, or a shell on this terminal where it is None; its exit code.
 
-        The container is gone when this returns, however it ended.
+        The container is gone when this returns, however it ended; one whose process was killed is found by
+        its label (``reaping``).
 
         Raises
         ------
@@ -70,7 +72,7 @@ class DockerShell(DockerRunner):
                 user=user,
                 input_dir=input_dir.resolve(),
                 output_dir=output_dir.resolve(),
-                labels={"lanner.shell": method.name},
+                labels={"lanner.shell": method.name, OWNER_LABEL: written()},
                 devices=devices,
             )
             try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanner.errors import ConfigurationError
 from lanner.registry import NAME, Registry, import_all, unknown_name
+from lanner.tasks.questions import Question
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from lanner.records import Shard, Split
     from lanner.truth import Truth
 
-__all__ = ["TASKS", "Option", "Task", "add_task"]
+__all__ = ["TASKS", "Option", "Question", "Task", "add_task"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +80,7 @@ class Task(ABC):
     ``primary`` metrics rank and are fixed before any data is seen; ``metrics`` are computed by default and
     include them. ``splits`` are the designs the task is meant for; a leaderboard may name others. ``bounds``
     anchor the metrics; ``reference`` says in words which of them every method is compared with.
+    ``baselines`` are methods, ``simple`` negative bounds: ``lanner run --compare`` sets a method beside them.
     ``gates_controls``: whether a leaderboard says where a method or a negative bound beats the positive one.
     """
 
@@ -90,12 +92,15 @@ class Task(ABC):
     splits: tuple[str, ...]
     bounds: tuple[str, ...]
     reference: str = "the training mean"
+    baselines: tuple[str, ...] = ()
+    simple: tuple[str, ...] = ()
     gates_controls: bool = True
     options: Mapping[str, Option] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         missing = [name for name in self.primary if name not in self.metrics]
-        malformed = [name for name in (*self.metrics, *self.splits, *self.bounds) if not NAME.fullmatch(name)]
+        names = (*self.metrics, *self.splits, *self.bounds, *self.baselines, *self.simple)
+        malformed = [name for name in names if not NAME.fullmatch(name)]
         problem = (
             (missing and f"primary metric {missing[0]!r} is not among its metrics; add it")
             or (malformed and f"the name {malformed[0]!r} must match {NAME.pattern}; correct it")
@@ -178,6 +183,10 @@ class Task(ABC):
         return tuple(shared["genes"]) == truth.genes
 
     # What it returns, and how that is judged
+
+    def questions(self) -> tuple[Question, ...]:
+        """What ``lanner method check`` asks, the most ordinary first; its design on simulated cells."""
+        return (Question(name="ordinary", says="simulated cells", split={"id": self.splits[0]}),)
 
     @abstractmethod
     def expectation(self, shared: Mapping[str, Any]) -> Layout:

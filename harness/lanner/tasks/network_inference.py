@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lanner.errors import ConfigurationError
 from lanner.records import CONTROL, Split, derived_seed
-from lanner.tasks import Option, Task, add_task
+from lanner.tasks import Option, Question, Task, add_task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,27 @@ REGIMES = {
     "observational": "none, controls alone",
 }
 """Which interventions train.h5ad holds beside the controls (CausalBench's training regimes)."""
+
+HELD_OUT = {"id": "held-out-interventions"}
+QUESTIONS = (
+    Question(name="ordinary", says="interventions, all targets measured", split=HELD_OUT),
+    Question(
+        name="observational", says="controls alone", split=HELD_OUT, options={"regime": "observational"}
+    ),
+    Question(
+        name="contexts", says="interventions in six cell types", split=HELD_OUT, screen={"cell_types": 6}
+    ),
+    Question(
+        name="unmeasured", says="interventions on genes that are not measured", split=HELD_OUT, unmeasured=6
+    ),
+    Question(
+        name="single",
+        says="one intervention to learn from",
+        split={**HELD_OUT, "parameters": {"fraction": 0.5}},
+        screen={"n_perturbations": 2, "n_combinations": 0},
+    ),
+    Question(name="sparse", says="no more than ten edges", split=HELD_OUT, options={"max_edges": 10}),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +130,10 @@ class NetworkInference(Task):
             regulators=tuple(shared["regulators"]),
             max_edges=int(shared["max_edges"]),
         )
+
+    def questions(self) -> tuple[Question, ...]:
+        """One for each kind of training data and of candidates that a network has to be made of."""
+        return QUESTIONS
 
     def load(self) -> None:
         """Import the metrics and bounds of networks."""
@@ -193,6 +218,8 @@ NETWORK_INFERENCE = add_task(
         splits=("held-out-interventions",),
         bounds=("correlation", "empty", "full", "gold-standard", "held-out-half", "random", "rewired"),
         reference="the correlation network",
+        baselines=("mean-difference", "sparse-regression"),
+        simple=("correlation", "random"),
         options={
             "regime": Option(
                 default="interventional",

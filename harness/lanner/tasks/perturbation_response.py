@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lanner.errors import ConfigurationError
-from lanner.tasks import Option, Task, add_task
+from lanner.tasks import Option, Question, Task, add_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,33 @@ REVEAL_MODES = {
 
 OTHERS = ("held-out-interventions",)
 """Split designs of other tasks, which an entry recommends to them."""
+
+QUESTIONS = (
+    Question(
+        name="ordinary",
+        says="unseen perturbations, all targets measured",
+        split={"id": "unseen-perturbation"},
+    ),
+    Question(name="combinations", says="unseen doubles", split={"id": "unseen-combination"}),
+    Question(
+        name="contexts",
+        says="perturbations unseen in one of six cell types",
+        split={"id": "unseen-context"},
+        screen={"cell_types": 6},
+    ),
+    Question(
+        name="unmeasured",
+        says="targets that are not among the genes",
+        split={"id": "unseen-perturbation"},
+        unmeasured=6,
+    ),
+    Question(
+        name="single",
+        says="one perturbation, unseen in one of three cell types",
+        split={"id": "unseen-context", "parameters": {"mode": "whole"}},
+        screen={"cell_types": 3, "n_perturbations": 1, "n_combinations": 0},
+    ),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +142,10 @@ class PerturbationResponse(Task):
             n_cells=int(shared["n_cells"]),
             genes=tuple(shared["genes"]),
         )
+
+    def questions(self) -> tuple[Question, ...]:
+        """One for each way in which requests differ from what was trained on."""
+        return QUESTIONS
 
     def output_bytes(self, n_requests: int, n_genes: int) -> int:
         """Cells for every request, and a profile."""
@@ -211,6 +242,8 @@ PERTURBATION_RESPONSE = add_task(
             "train-mean",
             "train-mean-cells",
         ),
+        baselines=("additive", "context-mean-delta", "linear-embedding"),
+        simple=("no-change", "train-mean"),
         gates_controls=False,  # informative, skill_reason and above_duplicate say so by condition
         options={
             "reveal": Option(

@@ -1,13 +1,12 @@
-"""The questions ``method check`` puts: tiny simulated datasets and a split of each."""
+"""The tiny simulated screens that ``method check`` asks its questions on, as entries of a registry."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lanner import schemas
+from lanner.tasks import Question
+from lanner.tasks.questions import SCREEN
 
 PREPARE = '''"""A simulated screen, some of whose targets are not measured."""
 
@@ -29,52 +28,10 @@ def prepare(sources, parameters, output):
         write_source(output, source.obs, source.var.index[keep], blocks)
     whole.unlink()
 '''
-SIZE: Mapping[str, Any] = {
-    "n_perturbations": 12,
-    "n_combinations": 6,
-    "n_cells_per_condition": 24,
-    "n_controls": 120,
-    "n_genes": 80,
-    "cell_types": 2,
-    "n_batches": 1,
-    "seed": 7,
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A tiny dataset, ``size`` being the simulator's arguments, and a split design."""
-
-    name: str
-    says: str
-    split: Mapping[str, Any]
-    size: Mapping[str, Any]
-
-
-def _question(name: str, says: str, split: Mapping[str, Any], **changes: Any) -> Question:
-    return Question(name=name, says=says, split=split, size={**SIZE, **changes})
-
-
-QUESTIONS = (
-    _question("ordinary", "unseen perturbations, all targets measured", {"id": "unseen-perturbation"}),
-    _question("combinations", "unseen doubles", {"id": "unseen-combination"}),
-    _question(
-        "contexts", "perturbations unseen in one of six cell types", {"id": "unseen-context"}, cell_types=6
-    ),
-    _question("unmeasured", "targets that are not among the genes", {"id": "unseen-perturbation"}, hidden=6),
-    _question(
-        "single",
-        "one perturbation, unseen in one of three cell types",
-        {"id": "unseen-context", "parameters": {"mode": "whole"}},
-        cell_types=3,
-        n_perturbations=1,
-        n_combinations=0,
-    ),
-)
 
 
 def write_entry(registry: Path, question: Question) -> None:
-    """The question's dataset as an entry of ``registry``, a folder as ``--registry`` takes it."""
+    """The question's screen as an entry of ``registry``, a folder as ``--registry`` takes it."""
     folder = registry / "datasets_registry" / question.name
     folder.mkdir(parents=True)
     (registry / "method_containers").mkdir(exist_ok=True)
@@ -90,7 +47,10 @@ def write_entry(registry: Path, question: Question) -> None:
         "licence": "MIT",
         "citation": {"text": "Lanner's own simulator.", "reason": "generated data"},
         "embedded": True,
-        "prepare": {"file": "prepare.py", "parameters": dict(question.size)},
+        "prepare": {
+            "file": "prepare.py",
+            "parameters": {**SCREEN, **question.screen, "hidden": question.unmeasured},
+        },
         "obs": {
             "perturbation": "perturbation",
             "combination_delimiter": "+",
