@@ -73,6 +73,7 @@ fuzz: setup  ## Read 50,000 mutated predictions: none may crash, hang or be acce
 bench: setup  ## Measure what a run costs the harness, staging, and the metrics beside the peers'
 	$(BIN)/python -m benchmarks.harness_overhead
 	$(BIN)/python -m benchmarks.staging
+	$(BIN)/python -m benchmarks.validation
 	$(BIN)/python -m benchmarks.engines --runs 9
 	$(BIN)/python -m benchmarks.scale --harness --check
 	$(BIN)/python -m benchmarks.peers.speed --size S --size M
