@@ -161,7 +161,7 @@ class Scorers:
         """Place the shards of a scoring; the answer waits for them, merges them and stores the CPU's.
 
         It raises what scoring in this process would: PredictionError, or InfrastructureError for a fault of
-        a metric, an engine that takes no shard, or a shard that was lost TRIES times.
+        a metric (METRIC_ERROR), an engine that takes no shard, or a shard that was lost TRIES times (LOST).
         """
         n = min(self.shards, scoring.question.task.most_shards(truth))
         folders = write_specs(scoring, self.home, n)
@@ -227,7 +227,7 @@ def _failure(folder: Path, ending: str) -> LannerError:
         lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
         last = ending or next((line.strip() for line in reversed(lines) if line.strip()), "")
         said = f"its process ended without a word{': ' + last[:300] if last else ''}"
-        return InfrastructureError(f"scoring failed: {said}", ErrorClass.METRIC_ERROR)
+        return InfrastructureError(f"scoring failed: {said}; build again to try again", ErrorClass.LOST)
     if known["code"] is not None:
         return PredictionError(known["code"], known["message"])
     return InfrastructureError(f"scoring failed: {known['message']}", ErrorClass(known["error_class"]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from lanner import staging
 from lanner.cards import CARDS, components
-from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
+from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError, PredictionError
 from lanner.ingest import ingest
 from lanner.owner import token
 from lanner.pipeline import expectation, scratch
@@ -154,7 +154,15 @@ def checked(folder: RunFolder, staged: staging.Staged) -> Iterator[tuple[IngestR
     if record is None or prediction is None:
         raise ConfigurationError(f"{folder.path} holds no prediction to score; run it first")
     with tempfile.TemporaryDirectory(prefix=f"score.{token()}.", dir=scratch(folder.path)) as temporary:
-        result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
+        try:
+            result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
+        except PredictionError as error:
+            if error.code != "unreadable":
+                raise
+            raise InfrastructureError(  # it was read when the run ended: a slow disk or too little memory now
+                f"scoring failed: the stored prediction could not be read again ({error}); build again",
+                ErrorClass.METRIC_ERROR,
+            ) from None
         yield result, record["residual"]
 
 

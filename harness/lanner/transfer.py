@@ -34,10 +34,14 @@ ATTEMPT_FILES = (
 )
 FILE = re.compile(
     rf"run\.json|attempt-\d+/({'|'.join(map(re.escape, ATTEMPT_FILES))})"
-    r"|scores/[0-9a-f]{16}(\.[a-z-]+)?\.parquet"
+    r"|scores/[0-9a-f]{16}(\.[a-z-]+)?\.(parquet|details\.json)"
 )
 PLACE = re.compile(r"([A-Za-z0-9][\w.-]*)/([0-9a-f]{8})/([A-Za-z0-9][\w.-]*)/([0-9a-f]{8})/([0-9a-f]{16})")
 CHUNK_BYTES = 1 << 20
+
+
+class InvalidBundleError(InfrastructureError):
+    """What lies in a store under the name of a run is no run; others may be."""
 
 
 @dataclass(kw_only=True)
@@ -101,11 +105,18 @@ class Remote:
             self._fs.makedirs(str(PurePosixPath(self._root, name).parent), exist_ok=True)
             self._fs.put_file(str(path), f"{self._root}/{name}")
 
-    def get(self, name: str, path: Path) -> None:
-        """Copy a file here."""
+    def get(self, name: str, path: Path, most: int) -> None:
+        """Copy a file here, and no more of it than one byte over ``most``."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._failing(f"{name} cannot be read"):
-            self._fs.get_file(f"{self._root}/{name}", str(path))
+        left = most + 1
+        with (
+            self._failing(f"{name} cannot be read"),
+            self._fs.open(f"{self._root}/{name}", "rb") as source,
+            path.open("wb") as target,
+        ):
+            while left and (chunk := source.read(min(CHUNK_BYTES, left))):
+                target.write(chunk)
+                left -= len(chunk)
 
     @contextlib.contextmanager
     def _failing(self, what: str) -> Iterator[None]:
@@ -144,7 +155,11 @@ def push(home: Path, url: str) -> Report:
                     continue
                 remote.put(saved, f"splits/{split}.json")
                 splits.add(split)
-            report.bytes += _push_run(remote, folder, record, place)
+            with _lock(folder) as mine:  # or what is hashed might be replaced before it is sent
+                if not mine:
+                    report.busy += 1
+                    continue
+                report.bytes += _push_run(remote, folder, record, place)
             report.moved += 1
     report.requests = remote.requests
     return report
@@ -153,7 +168,7 @@ def push(home: Path, url: str) -> Report:
 def _push_run(remote: Remote, folder: Path, record: dict[str, Any], place: str) -> int:
     attempt = f"attempt-{record['attempt']}"
     names = ["run.json", *(f"{attempt}/{name}" for name in ATTEMPT_FILES)]
-    names += sorted(f"scores/{path.name}" for path in (folder / "scores").glob("*.parquet"))
+    names += sorted(f"scores/{path.name}" for path in (folder / "scores").glob("*"))
     files: dict[str, dict[str, Any]] = {
         name: {"sha256": _sha256(folder / name), "bytes": (folder / name).stat().st_size}
         for name in names
@@ -172,7 +187,7 @@ def pull(home: Path, url: str) -> Report:
 
     A run that somebody works on here is left to them. Predictions are checked anew by whatever reads them;
     scores and records are taken as they are: pull from who you would take a leaderboard from. Raises
-    InfrastructureError for a bundle that does not hold what it says.
+    InvalidBundleError for a bundle that does not hold what it says, after all others have been pulled.
     """
     remote, report = Remote(url), Report()
     names = [name for name in remote.names("runs") if name.endswith(f"/{BUNDLE}")]
@@ -181,6 +196,7 @@ def pull(home: Path, url: str) -> Report:
         place, _, digest = name.removesuffix(f"/{BUNDLE}").rpartition("/")
         if PLACE.fullmatch(f"{place.removeprefix('runs/')}/{digest}"):
             bundles.setdefault(place, digest)
+    invalid: list[InvalidBundleError] = []
     for place, digest in bundles.items():
         record = store.read_json(home / place / "run.json")
         if record is not None:
@@ -192,9 +208,16 @@ def pull(home: Path, url: str) -> Report:
             if not mine or any(store.Status(a).is_alive() for a in (home / place).glob("attempt-*")):
                 report.busy += 1
                 continue
-            report.bytes += _pull_run(remote, home, place, digest)
+            try:
+                report.bytes += _pull_run(remote, home, place, digest)
+            except InvalidBundleError as error:
+                invalid.append(error)
+                continue
             report.moved += 1
     report.requests = remote.requests
+    if invalid:
+        others = f" (and {len(invalid) - 1} more such bundles)" if len(invalid) > 1 else ""
+        raise InvalidBundleError(f"{invalid[0]}{others}; {report.moved} runs were pulled")
     return report
 
 
@@ -204,11 +227,11 @@ def _pull_run(remote: Remote, home: Path, place: str, digest: str) -> int:
     partial = home / "runs" / f".pull.{token()}.partial"
     try:
         for name, known in files.items():
-            remote.get(f"{bundle}/{name}", partial / name)
+            remote.get(f"{bundle}/{name}", partial / name, known["bytes"])
             if (partial / name).stat().st_size != known["bytes"] or _sha256(partial / name) != known[
                 "sha256"
             ]:
-                raise InfrastructureError(
+                raise InvalidBundleError(
                     f"{remote.url}: {bundle}/{name} is not what its {BUNDLE} says; have it pushed again"
                 )
         record = store.read_json(partial / "run.json") or {}
@@ -229,23 +252,30 @@ def _bundle(remote: Remote, bundle: str, digest: str) -> tuple[dict[str, Any], s
         files, split = document["files"], document["split"]
         if document["format"] != FORMAT or sha256_json(files)[:16] != digest:
             raise ValueError("another format or digest")
+        for known in files.values():
+            n_bytes = known["bytes"]
+            if not re.fullmatch(r"[0-9a-f]{64}", known["sha256"]) or type(n_bytes) is not int or n_bytes < 0:
+                raise ValueError("a file without hash or size")
         wrong = [name for name in files if not FILE.fullmatch(name)]
         if wrong or "run.json" not in files or not re.fullmatch(r"[0-9a-f]{64}", split):
             raise ValueError(f"no file of a run: {wrong or 'run.json is missing'}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InfrastructureError(f"{remote.url}: {bundle}/{BUNDLE} is not one of ours ({error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidBundleError(f"{remote.url}: {bundle}/{BUNDLE} is not one of ours ({error})") from None
     return files, split
 
 
 def _check_record(remote: Remote, bundle: str, record: dict[str, Any], split: str) -> None:
     """The record's key is the hash of what it names, and the folder is the one of that key."""
-    schemas.check(record, "run", f"{remote.url}/{bundle}/run.json")
+    try:
+        schemas.check(record, "run", f"{remote.url}/{bundle}/run.json")
+    except ConfigurationError as error:
+        raise InvalidBundleError(str(error)) from None
     folder = store.RunFolder.of(
         Path(), dataset=record["dataset"], split_sha256=split, method=record["method"], key=record["key"]
     )
     named = folder.path.as_posix() == bundle.rpartition("/")[0]
     if not named or sha256_json(record["keyed"]) != record["key"] or record["keyed"]["split"] != split:
-        raise InfrastructureError(f"{remote.url}: {bundle}/run.json is of another run than its place says")
+        raise InvalidBundleError(f"{remote.url}: {bundle}/run.json is of another run than its place says")
 
 
 def _pull_split(remote: Remote, home: Path, split: str) -> None:
@@ -265,7 +295,7 @@ def _install(partial: Path, folder: Path, record: dict[str, Any]) -> None:
     """Move the files in as the run's next attempt, its record last."""
     taken = [int(path.name[8:]) for path in folder.glob("attempt-*") if path.name[8:].isdigit()]
     number = max(taken, default=0) + 1
-    for path in sorted(partial.glob("scores/*.parquet")):
+    for path in sorted(partial.glob("scores/*")):  # details come before the scores they go with
         (folder / "scores").mkdir(exist_ok=True)
         path.replace(folder / "scores" / path.name)
     attempt = partial / f"attempt-{record['attempt']}"

@@ -12,10 +12,11 @@ from typing import Any, ClassVar
 import boards
 import numpy as np
 import pytest
-from lanner import score_units, scores
+from lanner import score_units, scores, staging
 from lanner.config import Settings
-from lanner.errors import ConfigurationError, InfrastructureError, PredictionError
+from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError, PredictionError
 from lanner.leaderboard.building import Results
+from lanner.leaderboard.scoring import is_of_a_row
 from lanner.metrics import METRICS, components
 from lanner.records import Limits, Shard
 from lanner.score_units import Scorers, Scoring, score_spec, write_specs
@@ -205,3 +206,23 @@ def test_a_spec_of_other_metrics_than_those_installed_is_refused(
     (folder / "scoring.json").write_text(json.dumps({**document, "set": "0"}))
     with pytest.raises(ConfigurationError, match="install the same version on all machines"):
         score_spec(folder / "scoring.json", settings)
+
+
+def test_a_stored_prediction_that_cannot_be_read_again_is_not_held_against_the_method(
+    scoring: tuple[Settings, Scoring, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, wanted, _ = scoring
+    assert wanted.run is not None
+    staged = staging.open_shared(settings.home, wanted.split, wanted.question.task, wanted.options)
+    assert staged is not None
+
+    def too_slow(*_: object, **__: object) -> None:
+        raise PredictionError("unreadable", "the reader took longer than 120 s")
+
+    monkeypatch.setattr(scores, "ingest", too_slow)
+    with (
+        pytest.raises(InfrastructureError, match="could not be read again") as raised,
+        scores.checked(wanted.run, staged),
+    ):
+        pass
+    assert raised.value.error_class is ErrorClass.METRIC_ERROR and is_of_a_row(raised.value)

@@ -132,8 +132,38 @@ def test_a_file_changed_there_is_refused_and_leaves_nothing(
         path.write_text(path.read_text().replace("succeeded", "succeedee"))
     with pytest.raises(InfrastructureError, match=r"is not what its bundle\.json says"):
         transfer.pull(tmp_path / "other", folder)
-    assert not list((tmp_path / "other").rglob("run.json"))
+    assert all(record["state"] != "succeeded" for _, record in store.find_runs(tmp_path / "other"))
     assert not list((tmp_path / "other").rglob("*.partial"))
+
+
+def test_details_that_go_with_scores_travel_with_them(
+    folder: str, board: tuple[Path, Results], tmp_path: Path
+) -> None:
+    shutil.copytree(board[0] / "home", tmp_path / "home")
+    scores = sorted((tmp_path / "home" / "runs").rglob("scores/*.parquet"))[0]
+    scores.with_suffix(".details.json").write_text("{}")
+    transfer.push(tmp_path / "home", folder)
+    transfer.pull(tmp_path / "other", folder)
+    assert files(tmp_path / "other") == files(tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    "files_said", [[], {"run.json": {"sha256": "0" * 64, "bytes": "3"}}, {"run.json": 1}]
+)
+def test_a_bundle_that_is_none_does_not_keep_others_from_coming(
+    files_said: object, folder: str, board: tuple[Path, Results], tmp_path: Path
+) -> None:
+    transfer.push(board[0] / "home", folder)
+    path = sorted((tmp_path / "remote").rglob("bundle.json"))[0]
+    document = {**json.loads(path.read_text()), "files": files_said}
+    own = path.parent.with_name(transfer.sha256_json(files_said)[:16])
+    path.parent.rename(own)
+    (own / "bundle.json").write_text(json.dumps(document))
+    with pytest.raises(
+        transfer.InvalidBundleError, match=f"is not one of ours .*; {FINISHED - 1} runs were pulled"
+    ):
+        transfer.pull(tmp_path / "other", folder)
+    assert len(list(store.find_runs(tmp_path / "other"))) == FINISHED - 1
 
 
 @pytest.mark.parametrize("name", ["../../evil", "attempt-1/../../evil", "/etc/evil", "attempt-1/run.sh"])

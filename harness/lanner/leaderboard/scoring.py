@@ -41,7 +41,8 @@ class Placed:
     def finish(self, campaign: Campaign, monitor: Monitor) -> dict[ScoringId, LannerError]:
         """Begin what nothing is stored of, the bounds too, and wait for all; what failed, by scoring.
 
-        A failure of bounds is raised: without them there is no leaderboard.
+        Raised, as in this process, is what says nothing of a method or metric: a full disk, a shard that was
+        lost; and any failure of bounds, without which there is no leaderboard.
         """
         for cell in campaign.cells:
             self._begin_bounds(cell)
@@ -54,6 +55,8 @@ class Placed:
             try:
                 answer()
             except LannerError as error:
+                if not is_of_a_row(error):
+                    raise
                 problems[name] = error
         for answer in self._bounds.values():
             answer()
@@ -87,6 +90,13 @@ class Placed:
         self._bounds[split.sha256] = self._scorers.begin(scoring, truth)
 
 
+def is_of_a_row(error: LannerError) -> bool:
+    """Whether a failed scoring says something of a prediction or a metric: all else ends the build."""
+    return (
+        isinstance(error, PredictionError) or getattr(error, "error_class", None) is ErrorClass.METRIC_ERROR
+    )
+
+
 def frame_of(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
     """Per-condition scores of a cell's run, stored ones or made here; an error is the row's, not raised.
 
@@ -104,9 +114,9 @@ def frame_of(cell: Cell, definition: Definition) -> pd.DataFrame | LannerError:
             definition.metrics,
             residual=residual,
         )
-    except PredictionError as error:
-        return error
-    except LannerError:
+    except LannerError as error:
+        if is_of_a_row(error):
+            return error
         raise
     except Exception as error:  # a metric's fault neither ends the campaign nor counts against the method
         reason = f"scoring failed: {type(error).__name__}: {error}"
