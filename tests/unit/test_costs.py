@@ -124,7 +124,7 @@ def test_who_came_first_is_placed_first_even_when_a_smaller_run_would_fit(
 def test_runs_that_ask_for_more_gpus_than_there_are_wait_for_one_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "devices", lambda: ("GPU-0",))
+    monkeypatch.setattr(local.gpus, "devices", lambda: ("GPU-0",))
     engine = LocalEngine(Settings(home=tmp_path), jobs=4)
     needy = Limits(cpus=0.1, memory_mb=1, gpus=1)
     assert engine._fits(needy)

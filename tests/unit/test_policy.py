@@ -224,7 +224,7 @@ def test_nothing_mounts_the_engine_s_socket() -> None:
 
 def test_the_site_is_served_read_only_and_only_to_this_machine() -> None:
     site = compose()["services"]["site"]
-    assert site["ports"] == ["127.0.0.1:8000:8000"]
+    assert site["ports"] == ["127.0.0.1:${LANNER_PORT:-8000}:8000"]
     assert all(volume["read_only"] for volume in site["volumes"])
 
 

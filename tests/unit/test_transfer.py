@@ -1,5 +1,8 @@
-"""Finished runs through a store: whole or not at all, never changed, and refused where they are not what
-they say; by memory, a folder, and a server that speaks S3 where moto is installed."""
+"""Finished runs through a store: whole or not at all, never changed, refused where they are not as they say.
+
+By memory, a folder, and a server that speaks S3 where moto and s3fs are installed: those want an older
+python-dateutil than the rest of this repository is tried with.
+"""
 
 from __future__ import annotations
 

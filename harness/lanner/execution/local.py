@@ -16,7 +16,7 @@ from lanner.config import Settings
 from lanner.errors import InfrastructureError
 from lanner.execution.engine import ENGINES, arguments
 from lanner.records import Limits
-from lanner.runners.gpus import devices
+from lanner.runners import gpus
 
 ROOM_SECONDS = 0.05
 
@@ -88,14 +88,16 @@ class LocalEngine:
         return len(together) == 1 or (
             sum(each.cpus for each in together) <= max(self._cpus, self.in_flight)
             and sum(each.memory_mb for each in together) <= self._memory_mb
-            and (limits.gpus == 0 or sum(each.gpus for each in together) <= self._devices())
+            and self._has_gpus(limits, sum(each.gpus for each in together))
         )
 
-    def _devices(self) -> int:
-        """GPUs of this machine; their lease is the run's own, this only keeps it from waiting for one."""
+    def _has_gpus(self, limits: Limits, together: int) -> bool:
+        """Whether none would wait for a lease; a run that asks for more than there are is told so at once."""
+        if limits.gpus == 0:
+            return True
         if self._gpus is None:
-            self._gpus = len(devices())
-        return self._gpus
+            self._gpus = len(gpus.devices())
+        return limits.gpus > self._gpus or together <= self._gpus
 
     def _left(self, limits: Limits) -> None:
         with self._changed:
