@@ -122,7 +122,13 @@ class KubernetesEngine:
         """Where we are root, the pod's user must be able to write where the attempt's facts go."""
         if os.geteuid() == 0:
             for folder in (attempt.parent, attempt):
-                os.chown(folder, *self.site.user)
+                try:
+                    os.chown(folder, *self.site.user)
+                except OSError as error:
+                    raise InfrastructureError(
+                        f"{folder} cannot be given to uid {self.site.user[0]} of its pod ({error.strerror}); "
+                        "run this as that user, as a share may let root do nothing"
+                    ) from None
 
 
 class KubernetesJob:
@@ -132,13 +138,16 @@ class KubernetesJob:
         self._engine, self._name = engine, name
         self._attempt, self._limits = attempt.resolve(), limits
         self._waits_since: float | None = None
-        self._is_over = self._is_cancelled = False
+        self._is_over = self._is_cancelled = self._is_deleted = False
         self.ticket = f"{name} {self._attempt.relative_to(engine.site.home)}"
 
     def poll(self) -> str | None:
         """Once the Job is over, write what it left of a record, and say so."""
         if self._is_over:
             return ""
+        if self._is_cancelled and not self._delete() and self._has_waited():
+            self._is_over = True
+            return "the Job could not be deleted, as the API server does not; see `kubectl get jobs`"
         seen = self._engine.look(self._name)
         if seen is None:
             return None
@@ -154,9 +163,17 @@ class KubernetesJob:
         return self._ended(found, *seen)
 
     def cancel(self) -> None:
-        """Delete the Job; its containers get SIGTERM and then no time."""
+        """Delete the Job; its containers get SIGTERM and then no time. ``poll`` tries again what fails."""
         self._is_cancelled = True
-        self._engine.cluster.delete(self._name)
+        self._delete()
+
+    def _delete(self) -> bool:
+        """Delete the Job, once; False where the API server does not answer, or refuses."""
+        if not self._is_deleted:
+            with suppress(InfrastructureError):
+                self._engine.cluster.delete(self._name)
+                self._is_deleted = True
+        return self._is_deleted
 
     def _beat(self, seen: tuple[Any, Any] | None) -> None:
         """Renew the attempt's lease for its pod, which cannot while the method runs."""
@@ -174,8 +191,8 @@ class KubernetesJob:
         if pod is not None:
             self._keep_log(pod)
             found = verdict(job, pod, self._limits, last_line(self._attempt / "stdout.log")) or found
-        if found.is_stuck or lost:
-            self._engine.cluster.delete(self._name)
+        if (found.is_stuck or lost) and not self._delete() and not self._has_waited():
+            return None  # else a next attempt sees to it that this one's is gone
         spec = read_json(self._attempt / "spec.json")
         record = outcome if checked and outcome is not None else _record(found)
         if record["state"] != State.SUCCEEDED:
