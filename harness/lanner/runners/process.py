@@ -15,8 +15,8 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -24,6 +24,7 @@ from typing import IO, Any
 import psutil
 
 from lanner.errors import ErrorClass, InfrastructureError
+from lanner.intake import remove_folder
 from lanner.methods import Method, folder_files, is_bundled
 from lanner.owner import token
 from lanner.records import Limits, Outcome
@@ -83,11 +84,9 @@ class ProcessRunner:
             )
         output_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f"lanner-process.{token()}.", ignore_cleanup_errors=True
-        ) as scratch:
-            here = _copy(method.folder, Path(scratch) / "method")
-            home = Path(scratch) / "home"
+        with scratch_folder() as scratch:
+            here = _copy(method.folder, scratch / "method")
+            home = scratch / "home"
             home.mkdir()
             variables = {
                 **environment,
@@ -120,6 +119,21 @@ class ProcessRunner:
             usage=measured,
             provenance=provenance,
         )
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder on disk for one run, removed after it however hostile what the method left there is.
+
+    What cannot be removed stays: ``reaping`` tries again. ``TemporaryDirectory`` would recurse into a deep
+    tree, and change modes through links.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"lanner-process.{token()}."))
+    try:
+        yield folder
+    finally:
+        with suppress(InfrastructureError):
+            remove_folder(folder)
 
 
 class SupervisedProcess:
