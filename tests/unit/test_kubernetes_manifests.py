@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lanner.execution.kubernetes_images import Declared
 from lanner.execution.kubernetes_manifests import Site, job, job_name, network_policy
 from lanner.pipeline import contract_environment
 from lanner.records import Limits
@@ -25,7 +26,7 @@ SITE = Site(home=Path("/srv/lanner"), user=(1000, 1000), options=OPTIONS)
 LIMITS = Limits(cpus=1.5, memory_mb=4096, timeout_s=600)
 
 
-def rendered(limits: Limits = LIMITS, **options: Any) -> dict[str, Any]:
+def rendered(limits: Limits = LIMITS, declared: Declared | None = None, **options: Any) -> dict[str, Any]:
     site = Site(home=SITE.home, user=SITE.user, options={**OPTIONS, **options})
     return job(
         site,
@@ -35,6 +36,7 @@ def rendered(limits: Limits = LIMITS, **options: Any) -> dict[str, Any]:
         command=["python", "run.py"],
         environment=contract_environment(7, limits),
         limits=limits,
+        declared=declared or Declared(),
     )
 
 
@@ -94,6 +96,13 @@ def test_the_method_s_container_mounts_its_input_its_output_and_nothing_of_lanne
     assert "readOnly" not in mounts["/output"]
     assert "home" not in {item["name"] for item in method["volumeMounts"]}
     assert "/srv/lanner" not in str(method)
+
+
+@pytest.mark.parametrize("folder", ["/method", "/opt/app"])
+def test_a_method_starts_where_it_is_told_that_its_files_are(folder: str) -> None:
+    method = containers(rendered(declared=Declared(working_dir=folder)))["method"]
+    told = {item["name"]: item["value"] for item in method["env"]}["LANNER_METHOD_DIR"]
+    assert method["workingDir"] == told == folder
 
 
 def test_no_container_of_the_harness_lives_while_the_method_does() -> None:

@@ -22,10 +22,10 @@ from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
 from lanner.execution.engine import ENGINES, read_configuration
 from lanner.execution.kubernetes_api import Cluster
 from lanner.execution.kubernetes_endings import Verdict, image_id, is_running, newest, verdict
+from lanner.execution.kubernetes_images import declared, image_of
 from lanner.execution.kubernetes_manifests import Site, job, network_policy
 from lanner.execution.local import LocalEngine, LocalProcess
 from lanner.intake import remove_folder
-from lanner.methods import Method
 from lanner.pipeline import Plan
 from lanner.records import Limits, State
 from lanner.runners.outcome import last_line
@@ -232,7 +232,8 @@ class KubernetesJob:
 def manifest(
     settings: Settings, site: Site, spec: Mapping[str, Any], attempt: Path, limits: Limits
 ) -> dict[str, Any]:
-    """The Job of a run's attempt; InfrastructureError for a method that no cluster could pull."""
+    """The Job of a run's attempt; InfrastructureError for a method that no cluster could pull, or start as
+    Docker would."""
     method = methods.find(settings, spec["method"]["source"])
     if method.identity != spec["keyed"]["method"]["identity"]:
         raise InfrastructureError(f"method {method.name} has changed since this run was planned; build again")
@@ -241,6 +242,7 @@ def manifest(
         key=spec["key"],
         attempt=attempt.resolve(),
         image=image_of(method, site.options.get("registry")),
+        declared=declared(method, site.options.get("working_dirs", {})),
         command=method.command,
         environment=pipeline.contract_environment(spec["keyed"]["seed"], limits),
         limits=limits,
@@ -259,20 +261,6 @@ def render(plans: Iterable[Plan], settings: Settings, file: Path) -> Iterator[di
             attempt = plan.folder.path / f"attempt-{len(plan.folder.attempts()) + 1}"
             limits = Limits(**plan.spec["keyed"]["limits"])
             yield manifest(settings, site, plan.spec, attempt, limits)
-
-
-def image_of(method: Method, registry: str | None) -> str:
-    """What the cluster pulls: a pinned image as it is, one that Lanner built from ``registry``."""
-    if method.image and not method.image.startswith("sha256:"):
-        return method.image
-    if method.image or registry is None:
-        where = "registry in --engine-config" if registry is None else "its digest there in method.yaml"
-        raise InfrastructureError(
-            f"no cluster can pull {method.image or method.tag} of {method.name}; push it to a registry and "
-            f"state {where}",
-            ErrorClass.PULL_ERROR,
-        )
-    return f"{registry.rstrip('/')}/{method.tag}"
 
 
 def site_of(settings: Settings, configuration: Mapping[str, Any]) -> Site:

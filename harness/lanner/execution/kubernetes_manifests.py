@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lanner.execution.kubernetes_images import Declared
 from lanner.records import Limits
 from lanner.runners.policy import SHM_BYTES, method_environment
 
@@ -79,8 +80,10 @@ def job(
     command: Sequence[str],
     environment: Mapping[str, str],
     limits: Limits,
+    declared: Declared,
 ) -> dict[str, Any]:
-    """The Job of one attempt. ``environment`` holds the contract's LANNER_* variables."""
+    """The Job of one attempt. ``environment`` holds the contract's LANNER_* variables; ``declared`` is what
+    ``image`` says of itself."""
     mark, options = labels(site, key), site.options
     seconds = limits.timeout_s + int(options.get("time_overhead_s", 300)) + CHECK_SECONDS
     return {
@@ -102,7 +105,7 @@ def job(
                     "activeDeadlineSeconds": seconds,
                     "initContainers": [
                         _harness(STAGE, site, attempt, [_mount("input", "/stage")], "/stage"),
-                        _method(site, image, command, environment, limits),
+                        _method(site, image, command, environment, limits, declared),
                     ],
                     "containers": [
                         _harness(CHECK, site, attempt, [_mount("output", "/output", True)], "/output")
@@ -154,14 +157,21 @@ def _pod(site: Site, limits: Limits) -> dict[str, Any]:
 
 
 def _method(
-    site: Site, image: str, command: Sequence[str], environment: Mapping[str, str], limits: Limits
+    site: Site,
+    image: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    limits: Limits,
+    declared: Declared,
 ) -> dict[str, Any]:
+    here = declared.working_dir
     # Requests equal to limits: the kubelet then ends others before it, when a node runs short.
     granted: dict[str, Any] = {"cpu": _cpus(limits.cpus), "memory": f"{limits.memory_mb}Mi"}
     if limits.gpus:
         granted[site.options.get("gpu_resource", "nvidia.com/gpu")] = str(limits.gpus)
     return {
-        **_container(METHOD, image, {**environment, **method_environment(limits)}),
+        **_container(METHOD, image, {**environment, **method_environment(limits, method_dir=here)}),
+        "workingDir": here,  # the image's own, stated: what we tell the method and where it is never differ
         "command": list(command),
         "args": [],  # replaces the image's own ENTRYPOINT and CMD alike
         "resources": {"requests": dict(granted), "limits": granted},
