@@ -16,7 +16,7 @@ from lanner.intake import remove_folder
 from lanner.methods import Method, find, load
 from lanner.records import Limits, Outcome
 from lanner.runners import RUNNERS, process
-from lanner.runners.process import ProcessRunner, scratch_folder
+from lanner.runners.process import SPARE_ADDRESS_SPACE_MB, ProcessRunner, resource_limits, scratch_folder
 
 MANIFEST = """
 name: {name}
@@ -195,6 +195,17 @@ def test_a_scratch_folder_that_cannot_be_removed_fails_no_run(monkeypatch: pytes
     monkeypatch.setattr(process, "remove_folder", fail)
     with scratch_folder() as scratch:
         assert scratch.is_dir()
+
+
+def test_a_temporary_file_may_be_as_large_as_tmp_is(method: Callable[[str], Method], run: Run) -> None:
+    program = "open(os.environ['TMPDIR'] + '/big', 'wb').write(bytes(30 << 20))"
+    assert run(method(f"import os\n{program}"), output_mb=16, tmp_mb=64).error_class is None
+    assert resource_limits(Limits(output_mb=16, tmp_mb=64))[0] == str(64 << 11)
+
+
+def test_address_space_is_bounded_but_for_gpus_which_map_more_than_any_run_is_granted() -> None:
+    assert int(resource_limits(Limits(memory_mb=1024))[1]) == (4 * 1024 + SPARE_ADDRESS_SPACE_MB) << 10
+    assert resource_limits(Limits(gpus=1))[1] == "unlimited"
 
 
 def test_a_flood_of_output_is_bounded_and_keeps_its_head_and_tail(

@@ -151,8 +151,7 @@ class SupervisedProcess:
         self._output_dir, self._limits = output_dir, limits
         self.usage: dict[str, float | None] = {}
         self._began = time.monotonic()
-        blocks = str((limits.output_mb << 20) // 512)
-        space = str((4 * limits.memory_mb + SPARE_ADDRESS_SPACE_MB) << 10)
+        blocks, space = resource_limits(limits)
         try:
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", LIMIT_THEN_RUN, "sh", blocks, space, *argv],
@@ -221,6 +220,17 @@ class SupervisedProcess:
     def _kill(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def resource_limits(limits: Limits) -> tuple[str, str]:
+    """Of ``ulimit``: -f, the largest file, in blocks of 512 bytes, and -v, address space, in KiB.
+
+    The scratch folder holds files as well as the output does. CUDA maps the memory of every GPU and of the
+    host at once, many times what any run is granted: with a GPU only what is resident counts.
+    """
+    largest = max(limits.output_mb, limits.tmp_mb)
+    space = str((4 * limits.memory_mb + SPARE_ADDRESS_SPACE_MB) << 10) if limits.gpus == 0 else "unlimited"
+    return str((largest << 20) // 512), space
 
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
