@@ -15,8 +15,8 @@ from lanner.errors import ErrorClass, InfrastructureError
 from lanner.intake import remove_folder
 from lanner.methods import Method, find, load
 from lanner.records import Limits, Outcome
-from lanner.runners import RUNNERS, process
-from lanner.runners.process import SPARE_ADDRESS_SPACE_MB, ProcessRunner, resource_limits, scratch_folder
+from lanner.runners import RUNNERS, scratch
+from lanner.runners.process import SPARE_ADDRESS_SPACE_MB, ProcessRunner, resource_limits
 
 MANIFEST = """
 name: {name}
@@ -174,27 +174,27 @@ def test_a_hostile_tree_in_a_scratch_folder_goes_and_what_it_links_to_keeps_its_
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     outside = tmp_path / "outside"
     outside.mkdir(mode=0o755)
-    with scratch_folder() as scratch:
-        (scratch / "link").symlink_to(outside)
-        here = os.open(scratch, os.O_RDONLY)
+    with scratch.scratch_folder() as folder:
+        (folder / "link").symlink_to(outside)
+        here = os.open(folder, os.O_RDONLY)
         for _ in range(3000):  # deeper than Python recurses, and longer than a path may be
             os.mkdir("deep", dir_fd=here)
             below = os.open("deep", os.O_RDONLY, dir_fd=here)
             os.close(here)
             here = below
         os.close(here)
-        scratch.chmod(0)
-    assert not scratch.exists() and outside.stat().st_mode & 0o777 == 0o755
+        folder.chmod(0)
+    assert not folder.exists() and outside.stat().st_mode & 0o777 == 0o755
 
 
 def test_a_scratch_folder_that_cannot_be_removed_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(folder: Path) -> None:
-        remove_folder(folder)
+    def fail(path: Path) -> None:
+        remove_folder(path)
         raise InfrastructureError("it stays")
 
-    monkeypatch.setattr(process, "remove_folder", fail)
-    with scratch_folder() as scratch:
-        assert scratch.is_dir()
+    monkeypatch.setattr(scratch, "remove_folder", fail)
+    with scratch.scratch_folder() as folder:
+        assert folder.is_dir()
 
 
 def test_a_temporary_file_may_be_as_large_as_tmp_is(method: Callable[[str], Method], run: Run) -> None:

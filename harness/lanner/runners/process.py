@@ -11,12 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -24,13 +23,12 @@ from typing import IO, Any
 import psutil
 
 from lanner.errors import ErrorClass, InfrastructureError
-from lanner.intake import remove_folder
 from lanner.methods import Method, folder_files, is_bundled
-from lanner.owner import token
 from lanner.records import Limits, Outcome
 from lanner.runners import RUNNERS
 from lanner.runners.outcome import Ending, classify, last_line
 from lanner.runners.policy import LOG_BYTES, method_environment
+from lanner.runners.scratch import scratch_folder
 from lanner.runners.watch import is_disk_full, is_too_large, usage
 
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.02, 0.2
@@ -119,21 +117,6 @@ class ProcessRunner:
             usage=measured,
             provenance=provenance,
         )
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder on disk for one run, removed after it however hostile what the method left there is.
-
-    What cannot be removed stays: ``reaping`` tries again. ``TemporaryDirectory`` would recurse into a deep
-    tree, and change modes through links.
-    """
-    folder = Path(tempfile.mkdtemp(prefix=f"lanner-process.{token()}."))
-    try:
-        yield folder
-    finally:
-        with suppress(InfrastructureError):
-            remove_folder(folder)
 
 
 class SupervisedProcess:

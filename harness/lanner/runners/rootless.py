@@ -23,7 +23,8 @@ from lanner.runners import gpus
 from lanner.runners.docker import hand_over
 from lanner.runners.outcome import classify, last_line
 from lanner.runners.policy import container_options, sandbox_user
-from lanner.runners.process import SupervisedProcess, scratch_folder
+from lanner.runners.process import SupervisedProcess
+from lanner.runners.scratch import scratch_folder
 from lanner.runners.unpacked import Unpacked
 from lanner.runners.watch import is_disk_full, usage
 
