@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -22,9 +23,10 @@ from lanner.runners.unpacked import VARIABLE, converted, folder, name_of, tool
 
 
 @pytest.fixture
-def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Method:
+def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Method]:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "images"))
-    return load(PROBE)
+    yield load(PROBE)
+    remove_folder(tmp_path / "images")  # pytest's own removal of a deep tree would recurse
 
 
 def test_an_image_is_converted_once_however_many_ask_at_a_time(method: Method) -> None:
@@ -110,7 +112,6 @@ def test_nothing_of_an_image_is_a_privilege_on_the_host(method: Method, tmp_path
     if (image / "capable").exists():
         assert CAPABILITIES not in os.listxattr(image / "capable")
     assert image.parent.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
-    remove_folder(folder())  # pytest's own removal would recurse
 
 
 def test_a_converter_s_failure_is_charged_to_who_wrote_the_dockerfile_or_to_the_platform(
