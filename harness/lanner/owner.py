@@ -18,7 +18,9 @@ from typing import Any
 import psutil
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-TOKEN = re.compile(r"^p(\d+)-(\d+)-([0-9a-f]{8})$")
+PID_NAMESPACE = Path("/proc/self/ns/pid")
+TOKEN = re.compile(r"^p(\d+)-(\d+)-([0-9a-f]{8})(?:-(\d+))?$")
+"""The last part, of the pid namespace, is missing in names from before it was kept."""
 
 
 @cache
@@ -82,18 +84,31 @@ def is_written_by_the_dead(text: str) -> bool:
 def token() -> str:
     """A part for names of temporary files that says whose they are; see ``is_abandoned``."""
     pid = os.getpid()
-    return f"p{pid}-{started(pid)}-{boot_id()[:8]}"
+    return f"p{pid}-{started(pid)}-{boot_id()[:8]}-{_pid_namespace()}"
 
 
 def is_abandoned(name: str) -> bool | None:
     """Whether the process that named a temporary file has ended; None where that cannot be told.
 
-    Parts of a name are separated by dots. Names without a token, and those of another boot or machine,
-    tell nothing.
+    Parts of a name are separated by dots. Names without a token, and those of another boot, machine or pid
+    namespace, tell nothing.
     """
     for part in name.split("."):
         found = TOKEN.match(part)
         if found:
-            pid, start, boot = found.groups()
-            return None if boot != boot_id()[:8] else started(int(pid)) != int(start)
+            pid, start, boot, namespace = found.groups()
+            if (boot, namespace) != (boot_id()[:8], str(_pid_namespace())):
+                return None
+            return started(int(pid)) != int(start)
     return None
+
+
+def _pid_namespace() -> int:
+    """Names the namespace that this process's pid belongs to; 0 on systems that have none.
+
+    Not remembered: a child may be in another.
+    """
+    try:
+        return PID_NAMESPACE.stat().st_ino
+    except OSError:
+        return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -51,6 +52,26 @@ def failed(kind: str, reason: str) -> dict[str, Any]:
     return {**WORKS, "status": {"conditions": [{"type": kind, "status": "True", "reason": reason}]}}
 
 
+def late(time: str) -> dict[str, Any]:
+    """A Job whose deadline was at ``time``; that its pods have gone comes later."""
+    job = failed("FailureTarget", "DeadlineExceeded")
+    first = {**job["status"]["conditions"][0], "lastTransitionTime": f"2026-01-31T{time}Z"}
+    last = {**first, "type": "Failed", "lastTransitionTime": "2026-01-31T13:00:00Z"}
+    return {**job, "status": {"conditions": [last, first]}}
+
+
+def timed(pod: dict[str, Any], *, taken: str, seconds: int) -> dict[str, Any]:
+    """A pod that a node took at ``taken``, with a deadline of its own."""
+    pod["status"]["startTime"] = f"2026-01-31T{taken}Z"
+    pod["spec"]["activeDeadlineSeconds"] = seconds
+    return pod
+
+
+def going(pod: dict[str, Any]) -> dict[str, Any]:
+    pod["metadata"]["deletionTimestamp"] = "2026-01-31T12:00:10Z"
+    return pod
+
+
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return {"waiting": {"reason": reason, "message": message}}
 
@@ -95,9 +116,46 @@ ENDS = {
         pod("Failed", ended(0), ended(137, 300), reason="DeadlineExceeded"),
         ErrorClass.TIMEOUT,
     ),
-    "deadline, and its state never updated": (
+    "deadline after all of its own time, and its state never updated": (
         WORKS,
-        pod("Failed", ended(0), RUNS, reason="DeadlineExceeded"),
+        timed(pod("Failed", ended(0), RUNS, reason="DeadlineExceeded"), taken="11:59:30", seconds=95),
+        ErrorClass.TIMEOUT,
+    ),
+    "deadline after a slow pull, and its state never updated": (
+        WORKS,
+        timed(pod("Failed", ended(0), RUNS, reason="DeadlineExceeded"), taken="11:58:50", seconds=95),
+        ErrorClass.PLATFORM_ERROR,
+    ),
+    "the Job's deadline in the middle of its time": (
+        late("12:00:20"),
+        pod("Running", ended(0), RUNS),
+        ErrorClass.PLATFORM_ERROR,
+    ),
+    "the Job's deadline in the middle of its time, and it was killed": (
+        late("12:00:20"),
+        going(pod("Failed", ended(0), ended(137, 30))),
+        ErrorClass.PLATFORM_ERROR,
+    ),
+    "the Job's deadline shortly before its own, and it was killed after it": (
+        late("12:00:55"),
+        going(pod("Failed", ended(0), ended(137, 65))),
+        ErrorClass.PLATFORM_ERROR,
+    ),
+    "the Job's deadline after all of its own time": (
+        late("12:01:20"),
+        pod("Running", ended(0), RUNS),
+        ErrorClass.TIMEOUT,
+    ),
+    "its pod deleted by somebody": (WORKS, going(pod("Failed", ended(0), ended(137))), ErrorClass.LOST),
+    "its pod deleted, and it heard": (WORKS, going(pod("Failed", ended(0), ended(143))), ErrorClass.LOST),
+    "its pod deleted, but memory was its end": (
+        WORKS,
+        going(pod("Failed", ended(0), ended(137, reason="OOMKilled"))),
+        ErrorClass.OOM,
+    ),
+    "its pod deleted after its time": (
+        WORKS,
+        going(pod("Failed", ended(0), ended(137, 61))),
         ErrorClass.TIMEOUT,
     ),
     "deadline while the image was pulled": (
@@ -161,6 +219,13 @@ def test_each_end_is_charged_to_the_right_party(job: Any, seen: Any, expected: E
     found = verdict(job, seen, LIMITS)
     assert found is not None and found.error_class == expected
     assert expected is None or found.message
+
+
+@pytest.mark.parametrize(("minute", "expected"), [(0, ErrorClass.PLATFORM_ERROR), (2, ErrorClass.TIMEOUT)])
+def test_a_deadline_nobody_tells_the_time_of_was_at_most_now(minute: int, expected: ErrorClass) -> None:
+    now = datetime(2026, 1, 31, 12, minute, 30, tzinfo=UTC)
+    found = verdict(WORKS, pod("Failed", ended(0), RUNS, reason="DeadlineExceeded"), LIMITS, now=now)
+    assert found is not None and found.error_class == expected
 
 
 def test_a_method_s_last_line_is_its_reason() -> None:

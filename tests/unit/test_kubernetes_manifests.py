@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lanner.execution.kubernetes_images import Declared
 from lanner.execution.kubernetes_manifests import Site, job, job_name, network_policy
 from lanner.pipeline import contract_environment
 from lanner.records import Limits
@@ -25,7 +26,7 @@ SITE = Site(home=Path("/srv/lanner"), user=(1000, 1000), options=OPTIONS)
 LIMITS = Limits(cpus=1.5, memory_mb=4096, timeout_s=600)
 
 
-def rendered(limits: Limits = LIMITS, **options: Any) -> dict[str, Any]:
+def rendered(limits: Limits = LIMITS, declared: Declared | None = None, **options: Any) -> dict[str, Any]:
     site = Site(home=SITE.home, user=SITE.user, options={**OPTIONS, **options})
     return job(
         site,
@@ -35,6 +36,7 @@ def rendered(limits: Limits = LIMITS, **options: Any) -> dict[str, Any]:
         command=["python", "run.py"],
         environment=contract_environment(7, limits),
         limits=limits,
+        declared=declared or Declared(),
     )
 
 
@@ -61,8 +63,14 @@ def walk(value: Any) -> Iterator[tuple[str, Any]]:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize(
     "document",
-    [rendered(), rendered(Limits(gpus=2)), rendered(**EVERYTHING), network_policy()],
-    ids=["plain", "gpus", "everything", "policy"],
+    [
+        rendered(),
+        rendered(Limits(gpus=2)),
+        rendered(declared=Declared(volumes=("/data",))),
+        rendered(**EVERYTHING),
+        network_policy(),
+    ],
+    ids=["plain", "gpus", "volumes", "everything", "policy"],
 )
 def test_every_object_fits_the_published_schema_of_its_kind(document: dict[str, Any], version: str) -> None:
     validator = pytest.importorskip("kubernetes_validate")
@@ -94,6 +102,27 @@ def test_the_method_s_container_mounts_its_input_its_output_and_nothing_of_lanne
     assert "readOnly" not in mounts["/output"]
     assert "home" not in {item["name"] for item in method["volumeMounts"]}
     assert "/srv/lanner" not in str(method)
+
+
+@pytest.mark.parametrize("folder", ["/method", "/opt/app"])
+def test_a_method_starts_where_it_is_told_that_its_files_are(folder: str) -> None:
+    method = containers(rendered(declared=Declared(working_dir=folder)))["method"]
+    told = {item["name"]: item["value"] for item in method["env"]}["LANNER_METHOD_DIR"]
+    assert method["workingDir"] == told == folder
+
+
+def test_an_image_s_own_volumes_hold_next_to_nothing_and_hide_no_mount_of_ours() -> None:
+    image = Declared(volumes=("/data", "/data/", "/tmp", "/output", "/input/", "/dev/shm", "/var/lib/x"))
+    document = rendered(declared=image)
+    mounts = {item["mountPath"]: item["name"] for item in containers(document)["method"]["volumeMounts"]}
+    assert set(mounts) == {"/input", "/output", "/tmp", "/dev/shm", "/data", "/var/lib/x"}
+    volumes = {item["name"]: item for item in pod(document)["volumes"]}
+    for path in ("/data", "/var/lib/x"):
+        assert volumes[mounts[path]]["emptyDir"] == {"medium": "Memory", "sizeLimit": "1Mi"}
+    names = [
+        mount["name"] for step in ("stage", "check") for mount in containers(document)[step]["volumeMounts"]
+    ]
+    assert not {mounts["/data"], mounts["/var/lib/x"]} & set(names)
 
 
 def test_no_container_of_the_harness_lives_while_the_method_does() -> None:
@@ -129,13 +158,17 @@ def test_pods_obey_the_restricted_pod_security_standard() -> None:
 def test_every_container_is_bounded_and_the_method_gets_what_its_run_is_granted() -> None:
     found = containers(rendered(Limits(cpus=0.5, memory_mb=1024, gpus=1)))
     for item in found.values():
-        assert item["resources"]["limits"] == item["resources"]["requests"]
-        assert {"cpu", "memory"} <= set(item["resources"]["limits"])
+        limits, requests = item["resources"]["limits"], item["resources"]["requests"]
+        assert {name: limits[name] for name in ("cpu", "memory")} == {
+            name: requests[name] for name in ("cpu", "memory")
+        }
     assert found["method"]["resources"]["limits"] == {
         "cpu": "500m",
         "memory": "1024Mi",
         "nvidia.com/gpu": "1",
+        "ephemeral-storage": f"{Limits().output_mb + 65536}Mi",
     }
+    assert found["method"]["resources"]["requests"]["ephemeral-storage"] == "8Mi"
     assert "nvidia.com/gpu" not in found["check"]["resources"]["limits"]
     volumes = {item["name"]: item for item in pod(rendered())["volumes"]}
     assert volumes["output"]["emptyDir"]["sizeLimit"] == f"{LIMITS.output_mb}Mi"

@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(lanner.__file__).parent
 LAYERS = (
-    ("errors", "registry", "records", "owner", "interruption"),
+    ("errors", "registry", "records", "owner", "interruption", "intake"),
     (
         "cards",
         "config",
@@ -38,7 +38,6 @@ LAYERS = (
         "requests",
         "tasks",
         "staging",
-        "intake",
         "ingest_child",
         "ingest",
         "scoring",

@@ -37,8 +37,16 @@ def test_a_name_tells_whether_its_process_has_ended() -> None:
     assert owner.is_abandoned(f".train.10.h5ad.{owner.token()}.3fa9.partial") is False
     assert owner.is_abandoned(f".train.10.h5ad.{dead_token()}.3fa9.partial") is True
     assert owner.is_abandoned(".train.10.h5ad.partial") is None
-    another_boot = owner.token()[:-8] + "0" * 8
-    assert owner.is_abandoned(f"check.{another_boot}.x") is None
+    pid, start, _, namespace = dead_token().split("-")
+    assert owner.is_abandoned(f"check.{pid}-{start}-{'0' * 8}-{namespace}.x") is None
+
+
+def test_of_another_pid_namespace_and_of_names_that_do_not_tell_theirs_nothing_is_known() -> None:
+    """Two pods of a node share its boot, and each has a process of that number."""
+    for token in (owner.token(), dead_token()):
+        pid, start, boot, namespace = token.split("-")
+        assert owner.is_abandoned(f"check.{pid}-{start}-{boot}-{int(namespace) + 1}.x") is None
+        assert owner.is_abandoned(f"check.{pid}-{start}-{boot}.x") is None
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ def test_apptainer_is_told_the_same_as_docker() -> None:
     assert command == (
         "apptainer exec --containall --cleanenv --no-privs --no-mount hostfs,bind-paths --net --network none "
         "--workdir /scratch --pwd /method --bind /in:/input:ro --bind /out:/output:rw --memory 2147483648 "
-        "--memory-swap 2147483648 --cpus 1 --pids-limit 1024 --home /tmp image.sif python predict.py"
+        "--memory-swap 2147483648 --cpus 1 --pids-limit 1024 --home /scratch:/tmp image.sif python predict.py"
     )
     inside = {name.removeprefix("APPTAINERENV_"): value for name, value in environment.items()}
     assert inside.pop("PATH")

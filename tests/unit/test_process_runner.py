@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lanner.config import Settings
-from lanner.errors import ErrorClass
+from lanner.errors import ErrorClass, InfrastructureError
+from lanner.intake import remove_folder
 from lanner.methods import Method, find, load
 from lanner.records import Limits, Outcome
-from lanner.runners import RUNNERS
-from lanner.runners.process import ProcessRunner
+from lanner.runners import RUNNERS, scratch
+from lanner.runners.process import SPARE_ADDRESS_SPACE_MB, ProcessRunner, resource_limits
 
 MANIFEST = """
 name: {name}
@@ -163,6 +166,46 @@ def test_more_output_than_granted_is_too_large(
 ) -> None:
     outcome = run(method(f"import os; OUT = os.environ['LANNER_OUTPUT']\n{program}"), output_mb=16)
     assert outcome.error_class == ErrorClass.OUTPUT_TOO_LARGE
+
+
+def test_a_hostile_tree_in_a_scratch_folder_goes_and_what_it_links_to_keeps_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    outside = tmp_path / "outside"
+    outside.mkdir(mode=0o755)
+    with scratch.scratch_folder() as folder:
+        (folder / "link").symlink_to(outside)
+        here = os.open(folder, os.O_RDONLY)
+        for _ in range(3000):  # deeper than Python recurses, and longer than a path may be
+            os.mkdir("deep", dir_fd=here)
+            below = os.open("deep", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(here)
+        folder.chmod(0)
+    assert not folder.exists() and outside.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_scratch_folder_that_cannot_be_removed_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        remove_folder(path)
+        raise InfrastructureError("it stays")
+
+    monkeypatch.setattr(scratch, "remove_folder", fail)
+    with scratch.scratch_folder() as folder:
+        assert folder.is_dir()
+
+
+def test_a_temporary_file_may_be_as_large_as_tmp_is(method: Callable[[str], Method], run: Run) -> None:
+    program = "open(os.environ['TMPDIR'] + '/big', 'wb').write(bytes(30 << 20))"
+    assert run(method(f"import os\n{program}"), output_mb=16, tmp_mb=64).error_class is None
+    assert resource_limits(Limits(output_mb=16, tmp_mb=64))[0] == str(64 << 11)
+
+
+def test_address_space_is_bounded_but_for_gpus_which_map_more_than_any_run_is_granted() -> None:
+    assert int(resource_limits(Limits(memory_mb=1024))[1]) == (4 * 1024 + SPARE_ADDRESS_SPACE_MB) << 10
+    assert resource_limits(Limits(gpus=1))[1] == "unlimited"
 
 
 def test_a_flood_of_output_is_bounded_and_keeps_its_head_and_tail(

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lanner.errors import ImageBuildError, InfrastructureError
+from lanner.intake import remove_folder
 from lanner.methods import Method, load
 from lanner.runners.apptainer import ApptainerRunner
 from lanner.runners.battery import PROBE
+from lanner.runners.stripping import CAPABILITIES
 from lanner.runners.unpacked import VARIABLE, converted, folder, name_of, tool
 
 
 @pytest.fixture
-def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Method:
+def method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Method]:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "images"))
-    return load(PROBE)
+    yield load(PROBE)
+    remove_folder(tmp_path / "images")  # pytest's own removal of a deep tree would recurse
 
 
 def test_an_image_is_converted_once_however_many_ask_at_a_time(method: Method) -> None:
@@ -61,6 +67,51 @@ def test_a_conversion_that_fails_or_was_killed_leaves_nothing_that_is_used(metho
         return "sha256:2", ""
 
     assert converted(method, "kind", succeed).working_dir == "/method"
+
+
+def test_nothing_of_an_image_is_a_privilege_on_the_host(method: Method, tmp_path: Path) -> None:
+    """Setuid and setgid bits, capabilities and devices go, at any depth, and no link is followed."""
+    outside = tmp_path / "outside"
+    outside.write_text("x")
+    outside.chmod(0o4755)
+    before: list[int] = []
+
+    def convert(target: Path) -> tuple[str, str]:
+        target.mkdir()
+        before.append(target.parent.stat().st_mode & 0o777)
+        (target / "link").symlink_to(outside)
+        (target / "folder").symlink_to(tmp_path)
+        if os.geteuid() == 0:
+            os.mknod(target / "disk", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        deep = target
+        for depth in range(1200):
+            if depth % 400 == 0:
+                for name, mode in (("su", 0o4755), ("sg", 0o2755), ("open", 0o6777)):
+                    (deep / name).write_text("x")
+                    (deep / name).chmod(mode)
+            deep = deep / "d"
+            deep.mkdir()
+            deep.chmod(0o7777)
+        if os.geteuid() == 0:
+            capable = target / "capable"
+            capable.write_text("x")
+            with suppress(OSError):  # a file system or a sandbox without them
+                os.setxattr(capable, CAPABILITIES, bytes.fromhex("01000002" + "00200000" + "00" * 12))
+        return "sha256:1", ""
+
+    image = converted(method, "kind", convert).path
+    assert before == [0o700] and outside.stat().st_mode & 0o7777 == 0o4755
+    modes = {}
+    here, depth = image, 0
+    while here.is_dir():
+        modes |= {(depth, entry.name): entry.lstat() for entry in here.iterdir() if not entry.is_symlink()}
+        here, depth = here / "d", depth + 1
+    assert depth == 1201 and len(modes) >= 1209
+    assert not [name for name, found in modes.items() if found.st_mode & (0o6000 | stat.S_IWOTH)]
+    assert not [name for name, found in modes.items() if stat.S_ISCHR(found.st_mode)]
+    if (image / "capable").exists():
+        assert CAPABILITIES not in os.listxattr(image / "capable")
+    assert image.parent.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
 
 
 def test_a_converter_s_failure_is_charged_to_who_wrote_the_dockerfile_or_to_the_platform(

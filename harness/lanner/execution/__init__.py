@@ -22,7 +22,7 @@ import psutil
 
 from lanner import interruption, pipeline, reaping
 from lanner.config import Settings
-from lanner.errors import InfrastructureError
+from lanner.errors import InfrastructureError, LannerError
 from lanner.execution.engine import ENGINES, Engine, Placed, open_engine
 from lanner.pipeline import Plan
 from lanner.records import Limits, State
@@ -123,7 +123,7 @@ def _place(plan: Plan, engine: Engine, cancel: Sequence[bool]) -> Placed:
     limits = Limits(**plan.spec["keyed"]["limits"])
     try:
         placed = engine.submit(attempt, limits, lambda: bool(cancel))
-    except InfrastructureError as error:
+    except (LannerError, OSError) as error:  # of this run alone: the others go on
         raise _UnplacedError(str(error)) from None
     write_json(attempt / PLACED, {"engine": engine.id, "ticket": placed.ticket})
     return placed

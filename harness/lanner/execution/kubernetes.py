@@ -22,10 +22,10 @@ from lanner.errors import ConfigurationError, ErrorClass, InfrastructureError
 from lanner.execution.engine import ENGINES, read_configuration
 from lanner.execution.kubernetes_api import Cluster
 from lanner.execution.kubernetes_endings import Verdict, image_id, is_running, newest, verdict
+from lanner.execution.kubernetes_images import declared, image_of
 from lanner.execution.kubernetes_manifests import Site, job, network_policy
 from lanner.execution.local import LocalEngine, LocalProcess
 from lanner.intake import remove_folder
-from lanner.methods import Method
 from lanner.pipeline import Plan
 from lanner.records import Limits, State
 from lanner.runners.outcome import last_line
@@ -122,7 +122,13 @@ class KubernetesEngine:
         """Where we are root, the pod's user must be able to write where the attempt's facts go."""
         if os.geteuid() == 0:
             for folder in (attempt.parent, attempt):
-                os.chown(folder, *self.site.user)
+                try:
+                    os.chown(folder, *self.site.user)
+                except OSError as error:
+                    raise InfrastructureError(
+                        f"{folder} cannot be given to uid {self.site.user[0]} of its pod ({error.strerror}); "
+                        "run this as that user, as a share may let root do nothing"
+                    ) from None
 
 
 class KubernetesJob:
@@ -132,13 +138,16 @@ class KubernetesJob:
         self._engine, self._name = engine, name
         self._attempt, self._limits = attempt.resolve(), limits
         self._waits_since: float | None = None
-        self._is_over = self._is_cancelled = False
+        self._is_over = self._is_cancelled = self._is_deleted = False
         self.ticket = f"{name} {self._attempt.relative_to(engine.site.home)}"
 
     def poll(self) -> str | None:
         """Once the Job is over, write what it left of a record, and say so."""
         if self._is_over:
             return ""
+        if self._is_cancelled and not self._delete() and self._has_waited():
+            self._is_over = True
+            return "the Job could not be deleted, as the API server does not; see `kubectl get jobs`"
         seen = self._engine.look(self._name)
         if seen is None:
             return None
@@ -154,9 +163,17 @@ class KubernetesJob:
         return self._ended(found, *seen)
 
     def cancel(self) -> None:
-        """Delete the Job; its containers get SIGTERM and then no time."""
+        """Delete the Job; its containers get SIGTERM and then no time. ``poll`` tries again what fails."""
         self._is_cancelled = True
-        self._engine.cluster.delete(self._name)
+        self._delete()
+
+    def _delete(self) -> bool:
+        """Delete the Job, once; False where the API server does not answer, or refuses."""
+        if not self._is_deleted:
+            with suppress(InfrastructureError):
+                self._engine.cluster.delete(self._name)
+                self._is_deleted = True
+        return self._is_deleted
 
     def _beat(self, seen: tuple[Any, Any] | None) -> None:
         """Renew the attempt's lease for its pod, which cannot while the method runs."""
@@ -174,8 +191,8 @@ class KubernetesJob:
         if pod is not None:
             self._keep_log(pod)
             found = verdict(job, pod, self._limits, last_line(self._attempt / "stdout.log")) or found
-        if found.is_stuck or lost:
-            self._engine.cluster.delete(self._name)
+        if (found.is_stuck or lost) and not self._delete() and not self._has_waited():
+            return None  # else a next attempt sees to it that this one's is gone
         spec = read_json(self._attempt / "spec.json")
         record = outcome if checked and outcome is not None else _record(found)
         if record["state"] != State.SUCCEEDED:
@@ -215,7 +232,8 @@ class KubernetesJob:
 def manifest(
     settings: Settings, site: Site, spec: Mapping[str, Any], attempt: Path, limits: Limits
 ) -> dict[str, Any]:
-    """The Job of a run's attempt; InfrastructureError for a method that no cluster could pull."""
+    """The Job of a run's attempt; InfrastructureError for a method that no cluster could pull, or start as
+    Docker would."""
     method = methods.find(settings, spec["method"]["source"])
     if method.identity != spec["keyed"]["method"]["identity"]:
         raise InfrastructureError(f"method {method.name} has changed since this run was planned; build again")
@@ -224,6 +242,7 @@ def manifest(
         key=spec["key"],
         attempt=attempt.resolve(),
         image=image_of(method, site.options.get("registry")),
+        declared=declared(method, site.options.get("working_dirs", {})),
         command=method.command,
         environment=pipeline.contract_environment(spec["keyed"]["seed"], limits),
         limits=limits,
@@ -242,20 +261,6 @@ def render(plans: Iterable[Plan], settings: Settings, file: Path) -> Iterator[di
             attempt = plan.folder.path / f"attempt-{len(plan.folder.attempts()) + 1}"
             limits = Limits(**plan.spec["keyed"]["limits"])
             yield manifest(settings, site, plan.spec, attempt, limits)
-
-
-def image_of(method: Method, registry: str | None) -> str:
-    """What the cluster pulls: a pinned image as it is, one that Lanner built from ``registry``."""
-    if method.image and not method.image.startswith("sha256:"):
-        return method.image
-    if method.image or registry is None:
-        where = "registry in --engine-config" if registry is None else "its digest there in method.yaml"
-        raise InfrastructureError(
-            f"no cluster can pull {method.image or method.tag} of {method.name}; push it to a registry and "
-            f"state {where}",
-            ErrorClass.PULL_ERROR,
-        )
-    return f"{registry.rstrip('/')}/{method.tag}"
 
 
 def site_of(settings: Settings, configuration: Mapping[str, Any]) -> Site:

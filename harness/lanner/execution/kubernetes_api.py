@@ -25,6 +25,22 @@ class AbsentError(InfrastructureError):
     """The API server has no such object."""
 
 
+class _UnreadableError(Exception):
+    """An answer is cut off, or of somebody between the API server and us."""
+
+
+def _listing(answer: Any) -> dict[str, Any]:
+    """The list an answer holds, as JSON."""
+    data = answer.data
+    try:
+        found = json.loads(data)
+    except ValueError:
+        raise _UnreadableError from None
+    if not isinstance(found, dict) or not isinstance(found.get("items"), list):
+        raise _UnreadableError
+    return found
+
+
 class Cluster:
     """One namespace of a cluster, and in it the objects of one LANNER_HOME."""
 
@@ -72,7 +88,7 @@ class Cluster:
         chosen = {name: value for name, value in labels(self._site, key or "").items() if value}
         selector = ",".join(f"{name}={value}" for name, value in chosen.items())
         jobs, found = (
-            json.loads(self._ask(call, self._namespace, label_selector=selector, _preload_content=False).data)
+            self._ask(call, self._namespace, label_selector=selector, _preload_content=False, read=_listing)
             for call in (self._batch.list_namespaced_job, self._core.list_namespaced_pod)
         )
         pods: dict[str, list[Any]] = {}
@@ -84,7 +100,7 @@ class Cluster:
     def log(self, pod: Mapping[str, Any]) -> bytes:
         """The end of what the method wrote, both of its streams; empty where there is nothing to be had."""
         with suppress(InfrastructureError):
-            answer = self._ask(
+            log: bytes = self._ask(
                 self._core.read_namespaced_pod_log,
                 pod["metadata"]["name"],
                 self._namespace,
@@ -92,8 +108,9 @@ class Cluster:
                 tail_lines=LOG_LINES,
                 limit_bytes=LOG_BYTES,
                 _preload_content=False,
+                read=lambda answer: bytes(answer.data)[:LOG_BYTES],
             )
-            return bytes(answer.data)[:LOG_BYTES]
+            return log
         return b""
 
     def delete(self, name: str) -> None:
@@ -107,11 +124,20 @@ class Cluster:
                 grace_period_seconds=0,
             )
 
-    def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Call the client; InfrastructureError with the server's own sentence where it refuses."""
+    def _ask(
+        self,
+        call: Callable[..., Any],
+        *arguments: Any,
+        read: Callable[[Any], Any] = lambda answer: answer,
+        **options: Any,
+    ) -> Any:
+        """Call the client; InfrastructureError with the server's own sentence where it refuses.
+
+        ``read`` takes what is wanted from the answer; where the connection is cut in its middle, that fails.
+        """
         http = importlib.import_module("urllib3.exceptions")
         try:
-            return call(*arguments, _request_timeout=REQUEST_SECONDS, **options)
+            return read(call(*arguments, _request_timeout=REQUEST_SECONDS, **options))
         except self._refused as error:
             status, body = getattr(error, "status", None), getattr(error, "body", None)
             said = str(getattr(error, "reason", ""))
@@ -119,6 +145,10 @@ class Cluster:
                 said = json.loads(body or "")["message"]
             kind = AbsentError if status == 404 else InfrastructureError
             raise kind(f"the Kubernetes API server refused ({status}): {said[:300]}") from None
+        except _UnreadableError:
+            raise InfrastructureError(
+                "the Kubernetes API server answers, but with no whole list of objects; see `kubectl version`"
+            ) from None
         except ValueError as error:  # newer clients check what they send
             said = " ".join(str(error).split())[:300]
             raise InfrastructureError(f"the Kubernetes client refuses what it should send: {said}") from None

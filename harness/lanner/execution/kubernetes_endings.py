@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lanner.errors import ErrorClass
@@ -22,6 +22,8 @@ NO_IMAGE = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull
 NO_START = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 OOM_KILLED = "OOMKilled"
 DEADLINE = "DeadlineExceeded"
+ENDED = (137, 143)
+"""A container's exit codes where its node ended it, by SIGKILL and SIGTERM."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +43,30 @@ class Verdict:
 
 
 def verdict(
-    job: Mapping[str, Any] | None, pod: Mapping[str, Any] | None, limits: Limits, last_line: str = ""
+    job: Mapping[str, Any] | None,
+    pod: Mapping[str, Any] | None,
+    limits: Limits,
+    last_line: str = "",
+    now: datetime | None = None,
 ) -> Verdict | None:
     """None while it waits or works. ``job`` and ``pod`` are the API's objects, None where there is none.
 
     ``last_line`` is the last line of the method's log, which says why where it ended with a code of its own.
+    ``now`` [the clock's] counts where nobody says when a deadline was.
     """
     ended = next(iter(_conditions(job, "Failed", "FailureTarget")), None)
     if pod is None:
         return _without_pod(job, ended)
     status = pod.get("status", {})
-    found = _of_the_pod(pod, limits, last_line)
+    late = _past_deadline(job, pod, limits, now or datetime.now(UTC))
+    by_job = late if ended is not None and ended.get("reason") == DEADLINE else None
+    if status.get("reason") == DEADLINE:
+        found: Verdict | None = late
+    else:
+        found = _of_the_pod(pod, limits, last_line, by_job) or by_job
     seconds = _seconds(_state(pod, METHOD))
     if found is None and ended is not None:
-        deadline = ended.get("reason") == DEADLINE
-        found = _past_deadline(pod, limits) if deadline else _lost(f"its Job failed: {_said(ended)}")
+        found = _lost(f"its Job failed: {_said(ended)}")
     if found is None and job is None:
         found = _lost("its Job was deleted by somebody else")
     if found is None and status.get("phase") == "Failed":
@@ -84,19 +95,22 @@ def image_id(pod: Mapping[str, Any] | None) -> str | None:
     return None
 
 
-def _of_the_pod(pod: Mapping[str, Any], limits: Limits, last_line: str) -> Verdict | None:
+def _of_the_pod(
+    pod: Mapping[str, Any], limits: Limits, last_line: str, late: Verdict | None
+) -> Verdict | None:
+    """``late``: the Job's time was up, so that its containers' codes are those of being ended."""
     status = pod.get("status", {})
     reason, message = status.get("reason", ""), str(status.get("message", ""))
     if reason == "Evicted" and 'volume "output"' in message:
         return _plain(ErrorClass.OUTPUT_TOO_LARGE)
-    if reason == DEADLINE:
-        return _past_deadline(pod, limits)
     disrupted = next(iter(_conditions(pod, "DisruptionTarget")), None)
     gone = status.get("phase") == "Failed" or pod["metadata"].get("deletionTimestamp")
     if disrupted is not None and gone:
         return _lost(f"its pod was taken from node {_node(pod)}: {_said(disrupted)}")
     if status.get("phase") == "Failed" and reason:
         return _lost(f"its pod failed on node {_node(pod)}: {_said(status)}")
+    if status.get("phase") == "Failed" and late is not None:
+        return late
     if status.get("phase") in ("Failed", "Succeeded"):
         return _of_the_containers(pod, limits, last_line)
     return _stuck(pod)
@@ -114,6 +128,8 @@ def _of_the_containers(pod: Mapping[str, Any], limits: Limits, last_line: str) -
     code = method.get("exitCode")
     if (_seconds({"terminated": method}) or 0) > limits.timeout_s:
         return replace(_plain(ErrorClass.TIMEOUT), exit_code=code)
+    if code in ENDED and method.get("reason") != OOM_KILLED and pod["metadata"].get("deletionTimestamp"):
+        return _lost(f"its pod was deleted from node {_node(pod)} by somebody else")
     if code != 0:
         started = method.get("reason") not in ("StartError", "ContainerCannotRun")
         error_class, sentence = classify(
@@ -146,11 +162,19 @@ def _stuck(pod: Mapping[str, Any]) -> Verdict | None:
     return None
 
 
-def _past_deadline(pod: Mapping[str, Any], limits: Limits) -> Verdict:
-    """The pod's time is up: the method's own fault only where it had all of the time it was granted."""
+def _past_deadline(
+    job: Mapping[str, Any] | None, pod: Mapping[str, Any], limits: Limits, now: datetime
+) -> Verdict:
+    """The pod's time is up: the method's own fault only where it had all of the time it was granted.
+
+    A container that ran until then may be told of as running for ever, and one that was ended had seconds
+    of grace: what counts is what it had before the deadline.
+    """
     state = _state(pod, METHOD)
-    seconds = _seconds(state)
-    if "running" in state or (seconds is not None and seconds >= limits.timeout_s):
+    times: Mapping[str, str] = next(iter(state.values()), {})
+    began, ended = (_time(times.get(name)) for name in ("startedAt", "finishedAt"))
+    until = min([each for each in (ended, _deadline(job, pod)) if each is not None], default=now)
+    if began is not None and (until - began).total_seconds() >= limits.timeout_s:
         return _plain(ErrorClass.TIMEOUT)
     if "terminated" in state and state["terminated"].get("exitCode") == 0:
         words = "its pod's time was over before its prediction was checked"
@@ -160,6 +184,17 @@ def _past_deadline(pod: Mapping[str, Any], limits: Limits) -> Verdict:
         error_class=ErrorClass.PLATFORM_ERROR,
         message=f"{words} ({_waits_for(pod)}); raise time_overhead_s in --engine-config",
     )
+
+
+def _deadline(job: Mapping[str, Any] | None, pod: Mapping[str, Any]) -> datetime | None:
+    """When the time of the pod, or of its Job, was up; None where nobody says."""
+    failed = [each for each in _conditions(job, "Failed", "FailureTarget") if each.get("reason") == DEADLINE]
+    times = [_time(each.get("lastTransitionTime")) for each in failed]
+    status, granted = pod.get("status", {}), pod.get("spec", {}).get("activeDeadlineSeconds")
+    taken = _time(status.get("startTime"))
+    if status.get("reason") == DEADLINE and taken is not None and granted is not None:
+        times.append(taken + timedelta(seconds=granted))
+    return min([each for each in times if each is not None], default=None)
 
 
 def _without_pod(job: Mapping[str, Any] | None, ended: Mapping[str, Any] | None) -> Verdict | None:
@@ -204,10 +239,12 @@ def _exit_code(state: Mapping[str, Any]) -> int | None:
 def _seconds(state: Mapping[str, Any]) -> float | None:
     """How long a container that has ended ran, to the second that Kubernetes keeps."""
     ended = state.get("terminated", {})
-    if not ended.get("startedAt") or not ended.get("finishedAt"):
-        return None
-    first, last = (datetime.fromisoformat(ended[name]) for name in ("startedAt", "finishedAt"))
-    return (last - first).total_seconds()
+    first, last = (_time(ended.get(name)) for name in ("startedAt", "finishedAt"))
+    return None if first is None or last is None else (last - first).total_seconds()
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _conditions(item: Mapping[str, Any] | None, *kinds: str) -> list[Mapping[str, Any]]:

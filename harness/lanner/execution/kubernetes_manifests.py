@@ -22,13 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lanner.execution.kubernetes_images import Declared
 from lanner.records import Limits
-from lanner.runners.policy import SHM_BYTES, method_environment
+from lanner.runners.policy import LOG_BYTES, SHM_BYTES, method_environment
 
 MANAGED = {"app.kubernetes.io/managed-by": "lanner"}
 POLICY_NAME = "lanner-deny-all"
 ENGINE = "kubernetes"
 STAGE, METHOD, CHECK = "stage", "method", "check"
+DISK_MB = 65536
+MOUNTED = frozenset({"/", "/input", "/output", "/tmp", "/dev/shm"})
 CHECK_SECONDS = 120
 """What a pod may take beside the method and ``time_overhead_s``: for its containers to be ended."""
 
@@ -79,8 +82,10 @@ def job(
     command: Sequence[str],
     environment: Mapping[str, str],
     limits: Limits,
+    declared: Declared,
 ) -> dict[str, Any]:
-    """The Job of one attempt. ``environment`` holds the contract's LANNER_* variables."""
+    """The Job of one attempt. ``environment`` holds the contract's LANNER_* variables; ``declared`` is what
+    ``image`` says of itself."""
     mark, options = labels(site, key), site.options
     seconds = limits.timeout_s + int(options.get("time_overhead_s", 300)) + CHECK_SECONDS
     return {
@@ -97,12 +102,12 @@ def job(
             "template": {
                 "metadata": {"labels": mark},
                 "spec": {
-                    **_pod(site, limits),
+                    **_pod(site, limits, declared),
                     # Counts from when a node has it, and is kept by that node even where it is cut off.
                     "activeDeadlineSeconds": seconds,
                     "initContainers": [
                         _harness(STAGE, site, attempt, [_mount("input", "/stage")], "/stage"),
-                        _method(site, image, command, environment, limits),
+                        _method(site, image, command, environment, limits, declared),
                     ],
                     "containers": [
                         _harness(CHECK, site, attempt, [_mount("output", "/output", True)], "/output")
@@ -113,7 +118,7 @@ def job(
     }
 
 
-def _pod(site: Site, limits: Limits) -> dict[str, Any]:
+def _pod(site: Site, limits: Limits, declared: Declared) -> dict[str, Any]:
     options = site.options
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
@@ -142,6 +147,11 @@ def _pod(site: Site, limits: Limits) -> dict[str, Any]:
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{SHM_BYTES >> 20}Mi"}},
             {"name": "stage-tmp", "emptyDir": {}},
             {"name": "check-tmp", "emptyDir": {}},
+            # An image's own VOLUMEs would be writable and unbounded: as with Docker, next to nothing.
+            *(
+                {"name": name, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+                for name in _volumes(declared)
+            ),
         ],
     }
     if "runtime_class" in options:
@@ -154,24 +164,43 @@ def _pod(site: Site, limits: Limits) -> dict[str, Any]:
 
 
 def _method(
-    site: Site, image: str, command: Sequence[str], environment: Mapping[str, str], limits: Limits
+    site: Site,
+    image: str,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    limits: Limits,
+    declared: Declared,
 ) -> dict[str, Any]:
+    here = declared.working_dir
     # Requests equal to limits: the kubelet then ends others before it, when a node runs short.
+    # The kubelet holds a pod to its largest init container's: its input, output and logs, all together.
+    disk = limits.output_mb + int(site.options.get("disk_mb", DISK_MB))
     granted: dict[str, Any] = {"cpu": _cpus(limits.cpus), "memory": f"{limits.memory_mb}Mi"}
     if limits.gpus:
         granted[site.options.get("gpu_resource", "nvidia.com/gpu")] = str(limits.gpus)
     return {
-        **_container(METHOD, image, {**environment, **method_environment(limits)}),
+        **_container(METHOD, image, {**environment, **method_environment(limits, method_dir=here)}),
+        "workingDir": here,  # the image's own, stated: what we tell the method and where it is never differ
         "command": list(command),
         "args": [],  # replaces the image's own ENTRYPOINT and CMD alike
-        "resources": {"requests": dict(granted), "limits": granted},
+        "resources": {
+            "requests": {**granted, "ephemeral-storage": f"{LOG_BYTES >> 20}Mi"},
+            "limits": {**granted, "ephemeral-storage": f"{disk}Mi"},
+        },
         "volumeMounts": [
             {**_mount("input", "/input", True), "subPath": "input"},
             _mount("output", "/output"),
             _mount("tmp", "/tmp"),
             _mount("shm", "/dev/shm"),
+            *(_mount(name, path) for name, path in _volumes(declared).items()),
         ],
     }
+
+
+def _volumes(declared: Declared) -> dict[str, str]:
+    """Names of volumes for an image's own VOLUME paths, where nothing of ours is mounted."""
+    paths = sorted({str(PurePosixPath("/", path)) for path in declared.volumes} - MOUNTED)
+    return {f"image-{number}": path for number, path in enumerate(paths)}
 
 
 def _harness(

@@ -50,6 +50,16 @@ class ImageFacts:
     command: tuple[str, ...]
     labels: Mapping[str, str]
     working_dir: str = ""
+    volumes: tuple[str, ...] = ()
+
+
+def known(reference: str) -> ImageFacts | None:
+    """Of an image that an engine holds here; None where no engine answers, or it does not. Pulls nothing."""
+    try:
+        with platform_errors():
+            return _facts(connect(10).images.get(reference), reference)
+    except (ImageNotFound, InfrastructureError):
+        return None
 
 
 def facts(reference: str) -> ImageFacts:
@@ -93,6 +103,7 @@ def _facts(image: Image, reference: str) -> ImageFacts:
         command=(*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())),
         labels=dict(config.get("Labels") or {}),
         working_dir=config.get("WorkingDir") or "",
+        volumes=tuple(sorted(config.get("Volumes") or ())),
     )
 
 

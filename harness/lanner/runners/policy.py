@@ -162,9 +162,10 @@ def apptainer_command(
     if "device_requests" in options:
         arguments.append("--nv")
         environment["CUDA_VISIBLE_DEVICES"] = ",".join(options["device_requests"][0]["DeviceIDs"])
-    # By prefix, not --env, whose values end at a comma. HOME may not be set so; --home sets it.
+    # By prefix, not --env, whose values end at a comma. HOME may not be set so; --home sets it, and binds
+    # the host's folder of that name where it is given no other.
     home = environment.pop("HOME")
-    arguments += ["--home", home, image, *options["entrypoint"]]
+    arguments += ["--home", f"{scratch}:{home}", image, *options["entrypoint"]]
     prefixed = {f"APPTAINERENV_{name}": value for name, value in environment.items()}
     return arguments, {"PATH": "/usr/local/bin:/usr/bin:/bin", **prefixed}
 

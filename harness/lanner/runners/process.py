@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import deque
@@ -25,11 +24,11 @@ import psutil
 
 from lanner.errors import ErrorClass, InfrastructureError
 from lanner.methods import Method, folder_files, is_bundled
-from lanner.owner import token
 from lanner.records import Limits, Outcome
 from lanner.runners import RUNNERS
 from lanner.runners.outcome import Ending, classify, last_line
 from lanner.runners.policy import LOG_BYTES, method_environment
+from lanner.runners.scratch import scratch_folder
 from lanner.runners.watch import is_disk_full, is_too_large, usage
 
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.02, 0.2
@@ -83,11 +82,9 @@ class ProcessRunner:
             )
         output_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            prefix=f"lanner-process.{token()}.", ignore_cleanup_errors=True
-        ) as scratch:
-            here = _copy(method.folder, Path(scratch) / "method")
-            home = Path(scratch) / "home"
+        with scratch_folder() as scratch:
+            here = _copy(method.folder, scratch / "method")
+            home = scratch / "home"
             home.mkdir()
             variables = {
                 **environment,
@@ -137,8 +134,7 @@ class SupervisedProcess:
         self._output_dir, self._limits = output_dir, limits
         self.usage: dict[str, float | None] = {}
         self._began = time.monotonic()
-        blocks = str((limits.output_mb << 20) // 512)
-        space = str((4 * limits.memory_mb + SPARE_ADDRESS_SPACE_MB) << 10)
+        blocks, space = resource_limits(limits)
         try:
             self._process = subprocess.Popen(
                 ["/bin/sh", "-c", LIMIT_THEN_RUN, "sh", blocks, space, *argv],
@@ -207,6 +203,17 @@ class SupervisedProcess:
     def _kill(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def resource_limits(limits: Limits) -> tuple[str, str]:
+    """Of ``ulimit``: -f, the largest file, in blocks of 512 bytes, and -v, address space, in KiB.
+
+    The scratch folder holds files as well as the output does. CUDA maps the memory of every GPU and of the
+    host at once, many times what any run is granted: with a GPU only what is resident counts.
+    """
+    largest = max(limits.output_mb, limits.tmp_mb)
+    space = str((4 * limits.memory_mb + SPARE_ADDRESS_SPACE_MB) << 10) if limits.gpus == 0 else "unlimited"
+    return str((largest << 20) // 512), space
 
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024

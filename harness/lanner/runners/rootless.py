@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,13 +18,13 @@ from typing import Any, ClassVar
 import psutil
 
 from lanner.methods import Method
-from lanner.owner import token
 from lanner.records import Limits, Outcome
 from lanner.runners import gpus
 from lanner.runners.docker import hand_over
 from lanner.runners.outcome import classify, last_line
 from lanner.runners.policy import container_options, sandbox_user
 from lanner.runners.process import SupervisedProcess
+from lanner.runners.scratch import scratch_folder
 from lanner.runners.unpacked import Unpacked
 from lanner.runners.watch import is_disk_full, usage
 
@@ -74,13 +73,7 @@ class RootlessRunner:
         hand_over(output_dir, user)
         log_dir.mkdir(parents=True, exist_ok=True)
         name = f"lanner-{method.name}-{uuid.uuid4().hex[:12]}"
-        with (
-            gpus.lease(limits.gpus, name, reap=_end) as devices,
-            tempfile.TemporaryDirectory(
-                prefix=f"lanner-process.{token()}.", ignore_cleanup_errors=True
-            ) as folder,
-        ):
-            scratch = Path(folder)
+        with gpus.lease(limits.gpus, name, reap=_end) as devices, scratch_folder() as scratch:
             scratch.chmod(0o711)
             for part in ("tmp", "shm"):
                 hand_over(scratch / part, user)

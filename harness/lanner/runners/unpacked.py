@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import stat
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from lanner.errors import ErrorClass, ImageBuildError, InfrastructureError
+from lanner.intake import remove_folder
 from lanner.methods import Method
 from lanner.owner import token
 from lanner.records import printable
 from lanner.runners.images import TAIL_LINES, lock
 from lanner.runners.policy import METHOD_DIR
+from lanner.runners.stripping import strip
 
 VARIABLE = "LANNER_IMAGES"
 FACTS = "facts.json"
@@ -61,10 +64,14 @@ def converted(method: Method, kind: str, convert: Callable[[Path], tuple[str, st
         if not (target / FACTS).is_file():
             partial = folder() / f".{name}.{token()}.partial"
             try:
-                partial.mkdir(parents=True, mode=0o755)
+                partial.mkdir(parents=True, mode=0o700)  # nobody gets at a setuid file of its meanwhile
                 image_id, working_dir = convert(partial / "image")
+                if stat.S_ISDIR((partial / "image").lstat().st_mode):
+                    strip(partial / "image")
                 (partial / FACTS).write_text(json.dumps({"image_id": image_id, "working_dir": working_dir}))
-                shutil.rmtree(target, ignore_errors=True)
+                remove_folder(target)
+                if os.geteuid() == 0:
+                    partial.chmod(0o711)  # methods run as another user, who must get there
                 partial.rename(target)
             except OSError as error:
                 raise InfrastructureError(
@@ -72,7 +79,8 @@ def converted(method: Method, kind: str, convert: Callable[[Path], tuple[str, st
                     f"set {VARIABLE} to another folder"
                 ) from None
             finally:
-                shutil.rmtree(partial, ignore_errors=True)
+                with suppress(InfrastructureError):
+                    remove_folder(partial)
     found = json.loads((target / FACTS).read_text())
     declared = found["working_dir"]
     return Unpacked(
