@@ -123,8 +123,12 @@ def test_the_overview_is_sorted_by_the_keyboard_alone(window: Any, site: Path) -
     show(window, site / "index.html")
     order = window.find_element("css selector", "#overview thead th:nth-child(3) .dt-column-order")
     order.send_keys(Keys.ENTER)
-    names = column(window, "overview", 3)
-    assert [name.split()[0] for name in names] == sorted(name.split()[0] for name in names)
+
+    def is_sorted() -> bool:
+        names = [name.split()[0] for name in column(window, "overview", 3)]
+        return names == sorted(names)
+
+    until(is_sorted, "sorting")
 
 
 def test_the_overview_is_filtered_by_text_and_by_dataset(window: Any, site: Path) -> None:
