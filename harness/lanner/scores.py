@@ -6,6 +6,7 @@ Beside them lies what a task's pages show of a prediction beyond its scores (``T
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -157,13 +158,18 @@ def checked(folder: RunFolder, staged: staging.Staged) -> Iterator[tuple[IngestR
         try:
             result = ingest(prediction, rows=expectation(staged), destination=Path(temporary) / "canonical")
         except PredictionError as error:
-            if error.code != "unreadable":
+            if error.code != "unreadable" or _sha256(prediction) != record["prediction"]["sha256"]:
                 raise
-            raise InfrastructureError(  # it was read when the run ended: a slow disk or too little memory now
+            raise InfrastructureError(  # these bytes were read when the run ended: a slow disk, no memory
                 f"scoring failed: the stored prediction could not be read again ({error}); build again",
                 ErrorClass.METRIC_ERROR,
             ) from None
         yield result, record["residual"]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def score_bounds(truth: Truth, task: Task, metric_ids: Sequence[str], *, device: str = "cpu") -> pd.DataFrame:
