@@ -90,7 +90,7 @@ def check(peer: str, folder: Path) -> dict[str, Any]:
     number = sum(len(of) for of in live["values"].values())
     shown = [
         peer,
-        live["versions"][live["peer"]],
+        next(version for name, version in live["versions"].items() if name != "python"),  # itself first
         str(len(live["values"])),
         str(number),
         str(len(moved)),
