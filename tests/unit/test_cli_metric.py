@@ -97,3 +97,9 @@ def test_an_unknown_metric_is_a_usage_error_that_suggests_the_nearest():
 def test_cards_are_listed_without_importing_torch():
     program = "import sys, lanner.metrics; assert 'torch' not in sys.modules, 'torch was imported'"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_the_peers_metrics_are_listed_without_importing_scipy_stats():
+    program = "import sys, lanner.compat, lanner.pairs\n"
+    program += "assert 'scipy.stats' not in sys.modules, 'scipy.stats was imported'"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

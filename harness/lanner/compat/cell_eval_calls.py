@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from lanner.compat import Pair, Side
 from lanner.compat.once import once
@@ -34,6 +33,8 @@ class Calls:
 @once
 def calls(side: Side) -> Calls:
     """``log2(expm1(mean) / expm1(control mean))`` (0 / 0 is 0, x / 0 infinite) and BH-adjusted p."""
+    from scipy.stats import false_discovery_control
+
     _, p = side.mann_whitney()
     fdr = np.full(p.shape, np.nan, dtype=np.float32)
     tested = ~np.isnan(p).any(axis=1)  # not so without control cells

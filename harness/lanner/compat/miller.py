@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.stats import false_discovery_control
 
 from lanner.compat import Pair, PeerMetric, PeerValues, Side, peer_metric
 from lanner.compat.explained import SKLEARN_R2, r2_score
@@ -53,6 +52,8 @@ class AgainstRest:
 @once
 def against_rest(pair: Pair) -> AgainstRest:
     """scanpy's ``rank_genes_groups(reference="rest", method="t-test_overestim_var")``, control left out."""
+    from scipy.stats import false_discovery_control
+
     n, sums, squares = _totals(pair.truth)
     added = None
     if pair.train is not None:

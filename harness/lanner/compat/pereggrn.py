@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from lanner.compat import Pair, PeerMetric, PeerValues, peer_metric
 from lanner.compat.rows import pearson, spearman
@@ -40,6 +39,8 @@ def changes(pair: Pair) -> tuple[Array, Array]:
 
 def top(change: Array, n: int) -> Array:
     """Genes whose middle rank by falling absolute change is at most ``n``, bool ``(P, G)``."""
+    from scipy.stats import rankdata
+
     chosen: Array = rankdata(-np.abs(change), axis=1) <= n
     return chosen
 

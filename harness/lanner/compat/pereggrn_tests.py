@@ -6,7 +6,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2_contingency, f_oneway
 
 from lanner.compat import Pair, PeerValues
 from lanner.compat.pereggrn import TARGET, changes, pereggrn_metric
@@ -33,6 +32,8 @@ def directions(change: Array) -> Array:
 )
 def pvalue_effect_direction(pair: Pair) -> PeerValues:
     """p of independence of observed and predicted direction of change."""
+    from scipy.stats import chi2_contingency
+
     values = []
     for observed, predicted in zip(*changes(pair), strict=True):
         _, rows = np.unique(directions(observed), return_inverse=True)
@@ -66,6 +67,8 @@ def pvalue_targets_vs_non_targets(pair: Pair) -> PeerValues:
 
 def _anova(groups: list[Array]) -> float:
     """p of a one-way ANOVA; NaN where every group has one gene."""
+    from scipy.stats import f_oneway
+
     if all(len(group) == 1 for group in groups):
         return float("nan")
     with warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import kendalltau
 
 from lanner.compat import Pair, PeerMetric, PeerValues, peer_metric
 from lanner.compat.rows import pearson, spearman
@@ -80,6 +79,8 @@ def spearman_distance(pair: Pair) -> PeerValues:
 )
 def kendalltau_distance(pair: Pair) -> PeerValues:
     """``(1 - tau_b) G (G - 1) / 4`` of the means over genes: discordant pairs, were there no ties."""
+    from scipy.stats import kendalltau
+
     genes = len(pair.genes)
     taus = np.array([kendalltau(x, y).statistic for x, y in zip(*_means(pair), strict=True)])
     return PeerValues(values=(1.0 - taus) * genes * (genes - 1) / 4.0, reason="a constant profile")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 __all__ = ["pearson", "spearman"]
 
@@ -30,4 +29,6 @@ def pearson(x: Array, y: Array) -> Array:
 
 def spearman(x: Array, y: Array) -> Array:
     """Pearson correlation of mid-ranks, row by row, float64 ``(P,)``; infinite values have ranks too."""
+    from scipy.stats import rankdata
+
     return pearson(rankdata(x, axis=1), rankdata(y, axis=1))

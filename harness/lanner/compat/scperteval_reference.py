@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from lanner.compat import Pair, PeerMetric, PeerValues, Side, peer_metric
 from lanner.compat.once import once
@@ -75,6 +74,8 @@ def effects(pair: Pair) -> tuple[Effects, Effects]:
 
 def _welch(side: Side, mean: Array, variance: Array, left: Array) -> Effects:
     """t of each gene, 0 where neither group varies; two-sided p, BH-adjusted within the perturbation."""
+    from scipy import stats
+
     n = np.asarray(side.n_cells(), np.float64)[:, None]
     own, other = np.nan_to_num(side.variances()) / n, variance / left
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy.special import digamma, polygamma
-from scipy.stats import t as student
-from scipy.stats import ttest_ind_from_stats
 
 from lanner.compat import Side
 
@@ -23,6 +21,8 @@ def welch(
 
     Arguments broadcast; variances have N - 1 denominators. Infinite t is kept, as scanpy keeps it.
     """
+    from scipy.stats import ttest_ind_from_stats
+
     with np.errstate(all="ignore"):
         t, p = ttest_ind_from_stats(
             mean, np.sqrt(variance), n, other_mean, np.sqrt(other_variance), other_n, equal_var=False
@@ -58,6 +58,8 @@ def moderated(
     from the first two moments of their logarithms (Smyth 2004, doi:10.2202/1544-6115.1027). Constant genes
     get p = 1; variances below 1e-5 of the median are raised to it before the prior is fitted, as in limma.
     """
+    from scipy.stats import t as student
+
     freedom = n + other_n - 2
     pooled = ((n - 1) * variance + (other_n - 1) * other_variance) / freedom
     prior_variance, prior_freedom = _prior(pooled, freedom)

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from lanner.compat import Pair, PeerMetric, PeerValues, peer_metric
 from lanner.compat.once import once
@@ -57,6 +56,8 @@ def paper_labels(pair: Pair) -> Array:
 @once
 def code_labels(pair: Pair) -> Array:
     """Genes the PBMC script calls changed, bool ``(P, G)``."""
+    from scipy.stats import false_discovery_control
+
     truth = pair.truth
     control = truth.control_mean(), truth.control_variance(), truth.n_control()
     adjusted = np.ones(truth.means().shape)
