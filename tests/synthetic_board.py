@@ -191,7 +191,7 @@ def _score(rng: np.random.Generator, name: str, conditions: int, informative: bo
         "component": None,
         "better": better,
         "strata": [],
-        "difference_to_train_mean": {"value": skill, "interval": [skill - half, skill + half]},
+        "difference_to_reference": {"value": skill, "interval": [skill - half, skill + half]},
     }
 
 
@@ -221,7 +221,7 @@ def _comparison(
         "ranks_reason": None,
         "test": test,
         "test_reason": None,
-        "against_train_mean": gains,
+        "against_reference": gains,
         "between": [],
         "first_share": dict(zip(methods, shares.tolist(), strict=True)),
         "runs": [],

@@ -234,7 +234,7 @@ def test_skill_turns_round_where_smaller_is_better():
     negatives = {"no-change": np.full(8, 4.0), "train-mean": np.full(8, 2.0)}
     answer = row(one(np.full(8, 1.5), metric="mse", chance=np.nan, positive=np.ones(8), negatives=negatives))
     assert answer["skill"] == pytest.approx(0.5)
-    assert answer["difference_to_train_mean"]["value"] == pytest.approx(-0.5)
+    assert answer["difference_to_reference"]["value"] == pytest.approx(-0.5)
 
 
 @pytest.mark.parametrize(
@@ -303,8 +303,8 @@ def test_the_paired_difference_to_the_train_mean_has_its_own_interval():
     reference = generator.normal(0, 5, 12)
     values = reference + 0.1 + 0.01 * generator.normal(size=12)
     answer = row(one(values, negatives={"no-change": np.zeros(12), "train-mean": reference}))
-    low, high = answer["difference_to_train_mean"]["interval"]
-    assert 0.08 < low < 0.1 < high < 0.12 or low < answer["difference_to_train_mean"]["value"] < high
+    low, high = answer["difference_to_reference"]["interval"]
+    assert 0.08 < low < 0.1 < high < 0.12 or low < answer["difference_to_reference"]["value"] < high
     assert high - low < 0.05
 
 
@@ -314,7 +314,7 @@ def test_of_a_ratio_the_difference_to_the_train_mean_is_that_of_the_distances_to
     negatives = {"no-change": np.zeros(12), "train-mean": reference}
     for metric in ("calibration_slope", "de_nsig_ratio"):
         answer = row(one(values, negatives=negatives, metric=metric))
-        assert answer["difference_to_train_mean"]["value"] == pytest.approx(0.2 - 0.5, abs=0.02)
+        assert answer["difference_to_reference"]["value"] == pytest.approx(0.2 - 0.5, abs=0.02)
 
 
 def test_real_frames_give_json_rows_for_every_metric_and_variant(tmp_path):

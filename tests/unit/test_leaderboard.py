@@ -311,7 +311,7 @@ def test_comparisons_name_the_runs_they_cover_and_stay_out_of_the_rows(built: tu
     scored = sorted(row["key"] for row in document["rows"] if row["scores"])
     for item in found:
         assert item["runs"] == scored
-        assert set(item["against_train_mean"]) == {"constant", "half"} == set(item["ranks"])
+        assert set(item["against_reference"]) == {"constant", "half"} == set(item["ranks"])
         assert [pair["methods"] for pair in item["between"]] == [["constant", "half"]]
     over = [item for item in document["comparisons"] if item["kind"] == "across-datasets"]
     assert {item["metric"] for item in over} == {"mse", "pearson_delta"}

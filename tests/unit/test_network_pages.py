@@ -142,6 +142,13 @@ def test_every_picture_is_on_the_page_with_its_table(built: tuple[Path, Results]
         assert tuple(header) == picture.columns and len(rows) == len(picture.rows)
 
 
+def test_no_page_of_networks_speaks_of_expression(built: tuple[Path, Results]) -> None:
+    pages = {path: path.read_text() for path in (built[0] / "site-home").rglob("*.html")}
+    assert any("Against the correlation network" in text for text in pages.values())
+    for path, text in pages.items():
+        assert not [words for words in ("training mean", "conditions are") if words in text], path
+
+
 def test_metrics_of_networks_are_compared_by_the_order_of_methods_as_those_of_expression_are() -> None:
     TASKS["network-inference"].load()
 

@@ -160,7 +160,7 @@ def test_aggregation_resamples_regulators_and_anchors_at_the_other_half(sealed, 
     row = rows["edge_wasserstein/top"]
     assert row["unit"] == "regulator" and row["n"] == 16 and row["skill"] == pytest.approx(1, abs=0.3)
     assert set(row["negative"]) == {"correlation", "empty", "full", "random", "rewired"}
-    assert row["difference_to_train_mean"]["value"] == pytest.approx(
+    assert row["difference_to_reference"]["value"] == pytest.approx(
         row["value"] - row["negative"]["correlation"]
     )
 

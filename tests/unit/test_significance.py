@@ -129,10 +129,10 @@ def test_what_float32_rounding_can_explain_is_no_difference() -> None:
 def test_a_method_that_equals_the_training_mean_is_not_tested_and_costs_the_others_nothing() -> None:
     generator = np.random.default_rng(0)
     better = pooled(1 - 0.5 * generator.random(12))
-    alone = compare([{"better": better}], SPLIT)["against_train_mean"]["better"]
+    alone = compare([{"better": better}], SPLIT)["against_reference"]["better"]
     answer = compare([{"better": better, "same": pooled(np.ones(12) * (1 + 1e-7))}], SPLIT)
-    assert answer["against_train_mean"]["better"] == alone and alone["better"]
-    same = answer["against_train_mean"]["same"]
+    assert answer["against_reference"]["better"] == alone and alone["better"]
+    same = answer["against_reference"]["same"]
     assert same["p"] is None and same["gain"] == 0.0 and not same["better"]
 
 
@@ -149,8 +149,8 @@ def test_each_kind_of_comparison_is_a_family_of_its_own() -> None:
     generator = np.random.default_rng(0)
     methods = {name: pooled(generator.random(14)) for name in "abcd"}
     answer = compare([methods], SPLIT)
-    singles_p = [item["p"] for item in answer["against_train_mean"].values()]
-    least = min(answer["against_train_mean"].values(), key=lambda item: item["p"])
+    singles_p = [item["p"] for item in answer["against_reference"].values()]
+    least = min(answer["against_reference"].values(), key=lambda item: item["p"])
     assert least["p_holm"] == min(1.0, 4 * min(singles_p))
     pair = min(answer["between"], key=lambda item: item["p"])
     assert len(answer["between"]) == 6 and pair["p_holm"] == pytest.approx(min(1.0, 6 * pair["p"]))
@@ -158,8 +158,8 @@ def test_each_kind_of_comparison_is_a_family_of_its_own() -> None:
 
 def test_a_composite_is_better_only_where_every_component_is() -> None:
     good, bad = pooled(np.linspace(0.1, 0.3, 10)), pooled(np.linspace(1.1, 1.3, 10))
-    both = compare([{"m": good}, {"m": good}], SPLIT)["against_train_mean"]["m"]
-    one = compare([{"m": good}, {"m": bad}], SPLIT)["against_train_mean"]["m"]
+    both = compare([{"m": good}, {"m": good}], SPLIT)["against_reference"]["m"]
+    one = compare([{"m": good}, {"m": bad}], SPLIT)["against_reference"]["m"]
     assert both["better"] and not one["better"]
     assert one["p"] == 1.0 and one["gain"] < 0
 

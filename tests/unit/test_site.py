@@ -150,7 +150,7 @@ def test_text_of_methods_and_datasets_is_shown_as_text(document: dict[str, Any])
         for item in evil[group]:
             item["method"] += EVIL
     for item in evil["comparisons"]:
-        for of_method in ("against_train_mean", "above_best_negative", "first_share"):
+        for of_method in ("against_reference", "above_best_negative", "first_share"):
             if item.get(of_method):
                 item[of_method] = {name + EVIL: value for name, value in item[of_method].items()}
     for item in evil["datasets"]:

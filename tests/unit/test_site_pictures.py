@@ -110,7 +110,7 @@ def test_a_win_that_correction_takes_away_is_told_apart_from_one_that_stays(
 ) -> None:
     made = material(methods=3, datasets=1, metrics=1)
     kept = [s for s in made.document["summaries"] if s["split"] == "unseen-perturbation"][:1]
-    compared = {**made.document["comparisons"][0], "against_train_mean": {"m": found}}
+    compared = {**made.document["comparisons"][0], "against_reference": {"m": found}}
     document = {
         **made.document,
         "summaries": [{**kept[0], "method": "m"}],

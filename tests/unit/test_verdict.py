@@ -23,7 +23,7 @@ def compared(**methods: dict[str, Any]) -> dict[str, Any]:
     return {
         "test": test,
         "test_reason": None,
-        "against_train_mean": methods,
+        "against_reference": methods,
         "first_share": dict.fromkeys(methods, 0.5),
     }
 
@@ -64,7 +64,7 @@ def test_a_test_that_could_never_reject_says_so(units: int, methods: int, told: 
     said = remarks(summaries("m0", mse=score()), ["mse"], {"mse": item})
     assert bool(said) == told
     if told:
-        assert "With 7 units (target gene) and 4 methods no p-value can fall below 0.062" in said[0]
+        assert "with 7 units (target gene) and 4 methods no p-value can fall below 0.062" in said[0]
 
 
 def test_a_method_above_the_duplicate_is_named_with_its_share() -> None:

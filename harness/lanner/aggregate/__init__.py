@@ -50,7 +50,7 @@ def aggregate(runs: Sequence[Scored], stratify: Collection[str] = ()) -> list[di
     undefined_share (of n), value, answered_only, median, interval ([low, high] or None), interval_method,
     unit and n_units (what is resampled, and its effective number), sd_seeds, repeats ({n, sd, standard_error}
     or None), negative and positive ({bound: mean}), skill, skill_interval, skill_reason, drf, informative,
-    bds, bds_lower, n_bds, above_duplicate ({share, n, flag} or None), difference_to_train_mean ({value,
+    bds, bds_lower, n_bds, above_duplicate ({share, n, flag} or None), difference_to_reference ({value,
     interval}), chance, primary_eligible, residual, component (the metric a composite's row is of), and, for
     ids in ``stratify``, strata ([{by, stratum, n, value, interval, skill, skill_interval}]). Missing numbers
     are None.
@@ -104,7 +104,7 @@ def _row(pooled: Pooled, seed_text: str) -> dict[str, Any]:
         "above_duplicate": above_duplicate(
             pooled, card, telling=complete and verdict["informative"] == "informative"
         ),
-        "difference_to_train_mean": _difference(pooled, card, resampling),
+        "difference_to_reference": _difference(pooled, card, resampling),
         "chance": _mean(pooled.chance),
         "primary_eligible": len(pooled.values) >= card.min_conditions,
         "residual": pooled.residual if card.requires == "cells" else None,

@@ -1,4 +1,4 @@
-"""Methods against the training mean and against each other, on one and the same set of conditions."""
+"""Methods against the reference and against each other, on one and the same set of conditions."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def compare(parts: Sequence[Mapping[str, Pooled]], seed_text: str) -> dict[str, 
 
     Returns
     -------
-    JSON-ready: test ({name, null, unit, n_units} or None) and test_reason; against_train_mean ({method:
+    JSON-ready: test ({name, null, unit, n_units} or None) and test_reason; against_reference ({method:
     {gain, interval, p, p_holm, better}}); between ([{methods: [a, b], gain, p, p_holm}] for every pair);
     first_share ({method: share of bootstrap draws in which it is first}, None where nothing can be drawn or
     a composite has no values of its own). ``gain`` is in units of the metric, positive where the (first)
@@ -94,7 +94,7 @@ def compare(parts: Sequence[Mapping[str, Pooled]], seed_text: str) -> dict[str, 
     return {
         "test": plan._asdict() if isinstance(plan, Plan) else None,
         "test_reason": None if isinstance(plan, Plan) else plan,
-        "against_train_mean": against,
+        "against_reference": against,
         "between": [
             {"methods": list(pair), "gain": item["gain"], "p": item["p"], "p_holm": of_pairs[pair]}
             for pair, item in pairs.items()
@@ -109,7 +109,7 @@ _Paired = dict[str, Any]
 def _one(
     methods: Mapping[str, Pooled], seed_text: str
 ) -> tuple[Plan | str, dict[str, _Paired], dict[tuple[str, str], _Paired], dict[str, float] | None]:
-    """The test of one metric, paired differences to the training mean and of all pairs, shares of firsts."""
+    """The test of one metric, paired differences to the reference and of all pairs, shares of firsts."""
     names = sorted(methods)
     some = methods[names[0]]
     if any(methods[name].conditions != some.conditions for name in names):

@@ -70,7 +70,7 @@ def _lines(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         if not summary["scores"]:
             yield first
         for score in (summary["scores"] or {}).values():
-            gain = score.get("difference_to_train_mean") or {}
+            gain = score.get("difference_to_reference") or {}
             yield {
                 **first,
                 **{

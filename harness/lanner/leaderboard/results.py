@@ -31,7 +31,7 @@ from lanner.runners.predictions import NOT_RERUN
 from lanner.splits import pooled_as
 
 FORMAT = "lanner-leaderboard/1"
-AGGREGATION_VERSION = 3
+AGGREGATION_VERSION = 4
 """Raised when unchanged per-condition scores would aggregate to other numbers."""
 
 

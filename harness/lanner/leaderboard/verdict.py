@@ -50,7 +50,7 @@ def _beyond_interval(item: Mapping[str, Any]) -> bool:
 def _counted(informative: Sequence[str], compared: Compared, won: Callable[[Mapping[str, Any]], bool]) -> str:
     counts: dict[str, int] = {}
     for name in informative:
-        for method, item in compared.get(name, {}).get("against_train_mean", {}).items():
+        for method, item in compared.get(name, {}).get("against_reference", {}).items():
             counts[method] = counts.get(method, 0) + won(item)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{method} on {count}" for method, count in ordered if count)
@@ -74,23 +74,25 @@ def _powerless(
     summaries: Summaries, shown: Sequence[str], compared: Compared, reference: str
 ) -> Iterator[str]:
     """Where even the clearest outcome would not survive the correction."""
-    told = set()
+    told: dict[str, list[str]] = {}
     for name in shown:
         item = compared.get(name)
         if item is None or summaries[0]["scores"][name]["informative"] != "informative":
             continue
-        tested = [other for other in item["against_train_mean"].values() if other["p"] is not None]
+        tested = [other for other in item["against_reference"].values() if other["p"] is not None]
         if item["test_reason"]:
-            told.add(f"No test against {reference}: {item['test_reason']}.")
+            told.setdefault(f"No test against {reference}: {item['test_reason']}.", []).append(name)
         elif item["test"]["name"] == "exact sign-flip":
             units = round(item["test"]["n_units"])
             least = len(tested) * 2 / 2**units
             if least >= ALPHA:
-                told.add(
+                said = (
                     f"With {units} units ({item['test']['unit']}) and {len(tested)} methods no p-value can "
-                    f"fall below {least:.2g}: this dataset cannot show that a method beats {reference}."
+                    f"fall below {least:.2g}: no method can be shown to beat {reference} here."
                 )
-    yield from sorted(told)
+                told.setdefault(said, []).append(name)
+    for said, names in sorted(told.items()):
+        yield f"{', '.join(names)}: {said[0].lower()}{said[1:]}"
 
 
 def _suspicious(summaries: Summaries, shown: Sequence[str]) -> Iterator[str]:
@@ -111,7 +113,7 @@ def _suspicious(summaries: Summaries, shown: Sequence[str]) -> Iterator[str]:
 
 
 def against(summaries: Summaries, shown: Sequence[str], compared: Compared) -> tuple[tuple[str, ...], ...]:
-    """A row per method, a cell per metric: its gain on the training mean, and how often it is first."""
+    """A row per method, a cell per metric: its gain on the reference, and how often it is first."""
     rows = []
     for summary in summaries:
         cells = [_against(summary["method"], compared.get(name)) for name in shown]
@@ -121,7 +123,7 @@ def against(summaries: Summaries, shown: Sequence[str], compared: Compared) -> t
 
 
 def _against(method: str, compared: Mapping[str, Any] | None) -> str:
-    item = (compared or {}).get("against_train_mean", {}).get(method)
+    item = (compared or {}).get("against_reference", {}).get(method)
     if compared is None or item is None:
         return "-"
     span = " [{:+.2g}, {:+.2g}]".format(*item["interval"]) if item["interval"] else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lanner.leaderboard.table import PlainTable, place, tables
+from lanner.leaderboard.verdict import TRAINING_MEAN
 from lanner.site.material import Material
 from lanner.site.naming import slug
 from lanner.site.pictures import Cell, Picture
@@ -70,6 +71,11 @@ class Board:
     tables: Mapping[Place, PlainTable] = field(default_factory=dict)
     summaries: Mapping[Place, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     compared: Mapping[Place, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def reference(self) -> str:
+        """What every method is compared with, in words."""
+        return str(self.material.document.get("reference", TRAINING_MEAN))
 
     def title(self, where: Place) -> str:
         """Dataset and split for people."""

@@ -75,7 +75,7 @@ def _heatmap(board: Board, where: Place) -> Picture | None:
 
 @section(ANY)
 def _forest(board: Board, where: Place) -> Picture | None:
-    return forest(board.compared.get(where, {}), _primary(board, where))
+    return forest(board.compared.get(where, {}), _primary(board, where), board.reference)
 
 
 @section("perturbation-response")

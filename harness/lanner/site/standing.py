@@ -1,4 +1,4 @@
-"""Who knows more than the mean: methods by datasets and splits, in words short enough for a cell."""
+"""Who knows more than the reference: methods by datasets and splits, in words short enough for a cell."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lanner.leaderboard.verdict import TRAINING_MEAN
 from lanner.site.pages import Board, Place
 
 TOLD = ("wins", "maybe", "even", "below", "self")
@@ -42,7 +41,7 @@ def standing(board: Board) -> Standing | None:
     A method wins a metric where it is better than the reference beyond its interval and after Holm's
     correction; only primary metrics that are informative on that dataset and split count.
     """
-    reference = str(board.material.document.get("reference", TRAINING_MEAN))
+    reference = board.reference
     places = list(board.summaries)
     if not any(board.compared.get(where) for where in places):
         return None
@@ -78,7 +77,7 @@ def _column(board: Board, where: Place, reference: str) -> Iterator[tuple[str, M
             yield name, Mark(kind="untold", text="cannot tell", told=told)
             continue
         found = {
-            metric: compared.get(metric, {}).get("against_train_mean", {}).get(name) for metric in metrics
+            metric: compared.get(metric, {}).get("against_reference", {}).get(name) for metric in metrics
         }
         tested = {metric: item for metric, item in found.items() if item is not None}
         if tested and not any(_differs(item) for item in tested.values()):

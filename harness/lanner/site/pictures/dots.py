@@ -1,4 +1,4 @@
-"""Skill by method with its interval, between the best negative bound (0) and the technical duplicate (1)."""
+"""Skill by method with its interval, between the best negative bound (0) and the positive one (1)."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ def skill_dots(summaries: Sequence[Mapping[str, Any]], metrics: Sequence[str]) -
     return Picture(
         id="skill",
         title="Skill of every method",
-        caption="0 is the best negative bound, 1 a technical duplicate of the truth (dotted lines); bars "
-        "are 95 % intervals. Grey: the metric is not informative here. An arrow at the edge "
-        "stands for a value beyond it.",
+        caption="0 is the best negative bound, 1 the positive one (dotted lines); bars are 95 % intervals. "
+        "Grey: the metric is not informative here. An arrow at the edge stands for a value beyond it.",
         columns=("metric", "method", "skill", "skill low", "skill high", "n", "value", "informative"),
         rows=rows,
         figures=figures,

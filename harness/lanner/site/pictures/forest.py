@@ -1,4 +1,4 @@
-"""Paired differences to the training mean, with their intervals: does a method know more than the mean?"""
+"""Paired differences to the task's reference, with their intervals: does a method know more than that?"""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from lanner.site.pictures import GOOD, GREY, MARK, Picture, by_method, interval_
 REFERENCE = "train-mean"
 
 
-def forest(compared: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) -> Picture | None:
-    """The picture of comparisons of one table, by metric."""
+def forest(
+    compared: Mapping[str, Mapping[str, Any]], metrics: Sequence[str], reference: str
+) -> Picture | None:
+    """The picture of comparisons of one table, by metric; ``reference`` in words."""
     figures, rows = {}, []
     for metric in metrics:
         item = compared.get(metric)
-        found = (item or {}).get("against_train_mean") or {}
+        found = (item or {}).get("against_reference") or {}
         others = sorted(
             ((name, gain) for name, gain in found.items() if name != REFERENCE),
             key=lambda pair: (-pair[1]["gain"], pair[0]),
         )
         if not others:
             continue
-        figures[metric] = _figure(others, metric)
+        figures[metric] = _figure(others, metric, reference)
         rows += [
             (
                 metric,
@@ -39,8 +41,8 @@ def forest(compared: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) ->
         return None
     return Picture(
         id="forest",
-        title="Against the training mean",
-        caption="Mean paired difference to the training mean over all conditions, in the metric's unit "
+        title=f"Against {reference}",
+        caption=f"Mean paired difference to {reference} over all that is scored, in the metric's unit "
         "and turned so that right of the dotted line is better, with its 95 % interval. Green: "
         "better by the interval and by p after Holm's correction; blue: by the uncorrected "
         "interval alone; grey: neither.",
@@ -50,7 +52,7 @@ def forest(compared: Mapping[str, Mapping[str, Any]], metrics: Sequence[str]) ->
     )
 
 
-def _figure(others: Sequence[tuple[str, Mapping[str, Any]]], metric: str) -> dict[str, Any]:
+def _figure(others: Sequence[tuple[str, Mapping[str, Any]]], metric: str, reference: str) -> dict[str, Any]:
     values = [gain["gain"] for _, gain in others]
     trace = {
         "type": "scatter",
@@ -64,7 +66,7 @@ def _figure(others: Sequence[tuple[str, Mapping[str, Any]]], metric: str) -> dic
     }
     return {
         "data": [trace],
-        "layout": by_method(len(others), f"gain on the training mean, {metric}", shapes=[line_at(0.0)]),
+        "layout": by_method(len(others), f"gain on {reference}, {metric}", shapes=[line_at(0.0)]),
     }
 
 

@@ -36,7 +36,7 @@ def glance(summaries: Mapping[Place, Sequence[Mapping[str, Any]]], metrics: Sequ
         id="glance",
         title="Methods by datasets",
         caption="Skill, from red (at -1 or below) over white (0, no better than the best negative bound) "
-        "to blue (1, a technical duplicate). Grey: this dataset and split cannot tell methods "
+        "to blue (1, the positive bound). Grey: this dataset and split cannot tell methods "
         "apart by this metric. Methods are ordered by their mean over informative datasets, which"
         " are not the same for all.",
         columns=("metric", "dataset", "split", "method", "skill", "informative"),

@@ -36,7 +36,7 @@ def stability(compared: Mapping[str, Mapping[str, Any]], metrics: Sequence[str])
     return Picture(
         id="stability",
         title="Rank stability",
-        caption="Conditions are drawn again, by the units of the intervals. A first place that holds in "
+        caption="What is scored is drawn again, by the units of the intervals. A first place that holds in "
         "few draws is no finding.",
         columns=("metric", "method", "first in share of draws", "rank"),
         rows=rows,
