@@ -126,6 +126,17 @@ def test_what_float32_rounding_can_explain_is_no_difference() -> None:
     assert difference(a * 1.001, a).all()
 
 
+def test_a_correlation_near_0_is_rounded_as_those_beside_it_are() -> None:
+    correlations = np.array([0.4, -0.3, 1e-9, 0.2])
+    rounded = correlations + 1e-8
+    assert not difference(rounded, correlations).any()
+    answer = compare(
+        [{"a": pooled(correlations, metric="pearson_delta"), "b": pooled(rounded, metric="pearson_delta")}],
+        SPLIT,
+    )
+    assert answer["between"][0]["p"] is None and answer["between"][0]["gain"] == 0.0
+
+
 def test_a_method_that_equals_the_training_mean_is_not_tested_and_costs_the_others_nothing() -> None:
     generator = np.random.default_rng(0)
     better = pooled(1 - 0.5 * generator.random(12))

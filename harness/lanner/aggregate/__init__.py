@@ -15,6 +15,7 @@ import numpy as np
 from lanner.aggregate.intervals import Estimate, interval
 from lanner.aggregate.pooling import Pooled, Scored, pool, unscored
 from lanner.aggregate.resampling import GENE, Resampling, resampling_of
+from lanner.aggregate.significance import difference
 from lanner.aggregate.skill import above_duplicate, informative, skill
 from lanner.aggregate.strata import effect_sizes, seen_singles, stratified
 from lanner.aggregate.worst_of import standings, with_composites
@@ -136,7 +137,7 @@ def _complete(pooled: Pooled) -> bool:
 
 
 def _difference(pooled: Pooled, card: Scorecard, resampling: Resampling) -> dict[str, Any] | None:
-    """Paired difference to the train-mean bound, in units of the metric, on all conditions.
+    """Paired difference to the reference, in units of the metric, on all conditions.
 
     Of a metric whose best value lies in the middle it is the difference of the distances to it; what
     describes the truth has none.
@@ -146,7 +147,7 @@ def _difference(pooled: Pooled, card: Scorecard, resampling: Resampling) -> dict
         return None
     if card.better == "neither":
         return None
-    apart = card.sign * (card.merit(pooled.values) - card.merit(reference))
+    apart = card.sign * difference(card.merit(pooled.values), card.merit(reference))
     return {"value": apart.mean(), "interval": interval(apart, resampling).interval}
 
 

@@ -18,7 +18,7 @@ ALPHA = 0.05
 EXACT_UNITS = 16
 """Up to this many units all 2^units signs are tried."""
 ROUNDING = 1e-5
-"""Relative size below which two scores of one condition differ by the rounding of float32 predictions."""
+"""Relative size below which two scores differ by the rounding of float32 predictions."""
 
 SIGN_FLIP = "the differences of each {unit}, taken together, are as likely to have the opposite sign"
 MEAN_ZERO = "the mean difference over {unit}s is 0"
@@ -53,10 +53,13 @@ def planned(resampling: Resampling, n: int, gene: str = GENE) -> Plan | str:
 
 
 def difference(first: Array, second: Array) -> Array:
-    """Paired ``first - second`` ``(n,)``; what float32 rounding can explain is 0."""
+    """Paired ``first - second`` ``(n,)``; what float32 rounding can explain is 0.
+
+    A score near 0 among larger ones, as of a correlation, is rounded as they are: the mean size counts too.
+    """
     apart = first - second
-    same = np.abs(apart) <= ROUNDING * np.maximum(np.abs(first), np.abs(second))
-    return np.where(same, 0.0, apart)
+    size = np.maximum(np.abs(first), np.abs(second))
+    return np.where(np.abs(apart) <= ROUNDING * np.maximum(size, size.mean()), 0.0, apart)
 
 
 def p_value(differences: Array, resampling: Resampling, seed_text: str) -> float | None:
@@ -106,6 +109,6 @@ def first_shares(merits: Array, resampling: Resampling) -> Array:
     """Share ``(k,)`` of bootstrap draws in which each column of ``merits`` ``(n, k)`` has the best mean."""
     means = resampling.draws(merits)
     best = means.max(axis=1, keepdims=True)
-    first = means >= best - ROUNDING * np.abs(best)
+    first = means >= best - ROUNDING * np.maximum(np.abs(best), np.abs(merits).mean())
     shares: Array = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
     return shares
