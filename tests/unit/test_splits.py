@@ -108,6 +108,7 @@ DESIGNS = st.sampled_from(
         ("unseen-target", {"request": "singles", "repeats": 2}),
         ("combination-to-single", {"valid_fraction": 0.3}),
         ("combination-to-single", {"candidates": "all", "folds": 2}),
+        ("combination-to-single", {"candidates": "all", "partners_stay": True, "valid_fraction": 0.4}),
         ("data-scaling", {"keep_relatives": False}),
         ("data-scaling", {"base": "unseen-combination", "base_parameters": {"fraction": 0.3}}),
         ("graded-similarity", {"valid_fraction": 0.2, "steps": 5}),
