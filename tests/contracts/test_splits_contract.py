@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -119,6 +120,69 @@ def test_its_hash_covers_seed_and_data(name):
 def test_folds_test_no_condition_twice(name):
     tested = [condition for split in cut(name, folds=3) for condition in split.test]
     assert len(tested) == len(set(tested))
+
+
+@every_design
+def test_a_context_without_controls_is_never_tested(name):
+    given = {"custom": {"test": [c.id for c in CONDITIONS if c.context_id == "NK cell"][:5]}}
+    parameters = {**NEEDED.get(name, {}), **given.get(name, {})}
+    design = {"id": name, "parameters": parameters}
+    controls = {line: n for line, n in CONTROLS.items() if line != "CD14+Mono"}
+    splits = expand(
+        design, CONDITIONS, controls, DATASET, "cells", context_columns=("cell_type",), effects=effects
+    )
+    assert splits
+    for split in splits:
+        assert split.train and split.test
+        assert not any(condition.endswith("|CD14+Mono") for condition in split.test)
+
+
+@every_design
+def test_one_cell_per_condition_is_cut_where_one_is_enough(name):
+    conditions = [replace(c, n_cells=1) for c in CONDITIONS]
+    if name == "stratified-cells":
+        with pytest.raises(ConfigurationError, match="no condition has 1 cells to hold out and one to train"):
+            cut(name, conditions=conditions, minimum_cells=1)
+        return
+    for split in cut(name, conditions=conditions, minimum_cells=1):
+        assert split.train and split.test
+    if name != "custom":
+        with pytest.raises(ConfigurationError, match=f"split {name} of dataset toy: .*lower minimum_cells"):
+            cut(name, conditions=conditions)
+
+
+@every_design
+def test_ten_thousand_perturbations_are_cut(name):
+    """How quickly is for ``python -m benchmarks.splits`` to say."""
+    conditions = [
+        Condition(perturbation=f"g{n}", targets=(f"g{n}",), context=(line,), n_cells=20)
+        for n in range(10_000)
+        for line in LINES[:2]
+    ]
+    if "combination" in name:
+        conditions += [
+            Condition(perturbation=f"g{n}+h{n}", targets=(f"g{n}", f"h{n}"), context=LINES[:1], n_cells=20)
+            for n in range(10_000)
+        ]
+    random.Random(0).shuffle(conditions)
+    parameters = {"custom": {"test": [f"g{n}|CD4T" for n in range(5_000)]}}.get(name, NEEDED.get(name, {}))
+    if name == "graded-similarity":
+        parameters = {"steps": 2, "highest": 0.5}
+    rows = np.random.default_rng(0).normal(size=(len(conditions), 5))
+    profiles = dict(zip((c.id for c in conditions), rows, strict=True))
+    splits = expand(
+        {"id": name, "parameters": parameters},
+        conditions,
+        CONTROLS,
+        DATASET,
+        "cells",
+        context_columns=("cell_type",),
+        effects=lambda: profiles,
+    )
+    for split in splits:
+        assert split.train and len(set(split.test)) == len(split.test) > 0
+        if split.cells is None:
+            assert not set(split.test) & set(split.train)
 
 
 ENTRIES = sorted(path.parent.name for path in (bundled_root() / "datasets_registry").glob("*/dataset.yaml"))

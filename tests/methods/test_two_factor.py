@@ -73,17 +73,19 @@ def test_two_factor_is_not_applicable_to_perturbations_nobody_has_seen(stage, pr
 def test_crispr_informed_moves_the_targets_alone(kind, factor, stage, predict):
     staged = stage(
         [*TWO_LINES, ("control", "HepG2", 3)],
-        [("B", "K562"), ("A+D", "HepG2"), ("notgene", "K562")],
+        [("B", "K562"), ("A+D", "HepG2"), ("notgene", "K562"), ("B+notgene", "K562")],
         facts={"perturbation_kind": kind},
     )
     perturbed = (staged.obs["perturbation"] != "control").to_numpy()
     here = perturbed & (staged.obs["line"] == "K562").to_numpy()
-    expected = np.stack([staged.X[here].mean(axis=0), staged.X[perturbed].mean(axis=0)])
-    expected[0, GENES.index("B")] *= factor
+    mean = staged.X[here].mean(axis=0)
+    expected = np.stack([mean, staged.X[perturbed].mean(axis=0), mean, mean])
+    expected[[0, 3], GENES.index("B")] *= factor
     expected[1, [GENES.index("A"), GENES.index("D")]] *= factor
     result = predict("crispr-informed", staged)
-    np.testing.assert_allclose(result.rows[:2], expected, rtol=1e-5, atol=1e-6)
-    assert result.answered == [True, True, False]
+    np.testing.assert_allclose(result.rows, expected, rtol=1e-5, atol=1e-6)
+    assert result.answered == [True] * 4
+    assert "the mean alone for notgene" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,6 @@ def test_crispr_informed_moves_the_targets_alone(kind, factor, stage, predict):
     [
         ({"perturbation_kind": "cytokine"}, ("A", "K562"), "kind cytokine"),
         ({"scale": "lfc"}, ("A", "K562"), "log fold changes"),
-        ({}, ("notgene", "K562"), "no request targets measured genes only"),
     ],
 )
 def test_crispr_informed_is_not_applicable_where_it_knows_nothing(facts, request_, reason, stage, predict):

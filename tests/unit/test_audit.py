@@ -160,7 +160,9 @@ def checks(world: World, split: Split, source: Path | None = None) -> dict[str, 
     return {found.check: found.severity for found in audit(world, split, source=source)}  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("make", [lambda w: unseen(w, "GENEJ", "GENEI"), unseen_double, unseen_context])
+@pytest.mark.parametrize(
+    "make", [lambda w: unseen(w, "GENEJ", "GENEI"), unseen_double, unseen_context, lambda w: simulation(w)]
+)
 def test_a_clean_world_has_no_findings(world, make):
     assert checks(world, make(world)) == {}
 
@@ -176,6 +178,31 @@ def test_the_embedded_dataset_is_clean_in_all_its_recommended_splits(simulated: 
 def shared_target(world: World) -> Split:
     split = unseen(world, "GENEA", "GENEI")
     return replace(split, train=tuple(sorted((*split.train, "GENEA+GENEB|K562"))))
+
+
+def simulation(world: World) -> Split:
+    """GEARS' simulation: GENEA held out with its double, and a double of two targets that are seen."""
+    split = split_of(
+        world, lambda c: "GENEA" in c.targets or c.perturbation == DOUBLES[1], "unseen-target", request="all"
+    )
+    by_id = {c.id: c for c in world.conditions}
+    assert {by_id[name].perturbation for name in split.test} == {"GENEA", *DOUBLES[:2]}
+    return split
+
+
+def target_of_a_single(world: World) -> Split:
+    split = simulation(world)
+    leaking = "GENEA+GENEB|K562"
+    return replace(
+        split,
+        train=tuple(sorted((*split.train, leaking))),
+        test=tuple(name for name in split.test if not name.startswith(DOUBLES[0])),
+    )
+
+
+def synonym_of_a_single(world: World) -> Split:
+    world.rename(DOUBLES[2], "genea+GENEE")
+    return simulation(world)
 
 
 def case_synonym(world: World) -> Split:
@@ -300,6 +327,8 @@ def marked_design(world: World) -> Split:
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LEAKS = [
     (shared_target, "shared-target", ERROR),
+    (target_of_a_single, "shared-target", ERROR),
+    (synonym_of_a_single, "synonym", ERROR),
     (case_synonym, "synonym", ERROR),
     (suffix_synonym, "synonym", ERROR),
     (alias_synonym, "synonym", ERROR),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from lanner import leaderboard, resources
 from lanner.cli import lanner
 from lanner.config import Settings, bundled_root
+from lanner.datasets.program import run_program
 from lanner.errors import ConfigurationError, InfrastructureError
 from lanner.resources import derived
 
@@ -271,6 +272,38 @@ def test_dorothea_is_had_from_the_public_file_and_holds_what_everybody_knows(
     assert set(network["confidence"]) == {"A", "B", "C"}
     known = network[(network["regulator"] == "STAT1") & (network["target"] == "IRF1")]
     assert list(known["weight"]) == [1]
+
+
+def test_reactomes_pathways_are_prepared_of_human_genes_alone(tmp_path: Path) -> None:
+    folder = bundled_root() / "resources_registry" / "reactome"
+    spread = "\t".join(f"GENE{k}" for k in range(301))
+    lines = [
+        "Late pathway\tR-HSA-2\t18S rRNA\tC1orf112\tHLA-A\tIFNG\tIFNGR1\tgag-pol\tS",
+        "Early pathway\tR-HSA-1\tSTAT1\tJAK2\tJAK1\tSARS coronavirus, complete genome",
+        "Small pathway\tR-HSA-3\tSTAT1\tgag",
+        f"Large pathway\tR-HSA-4\t{spread}",
+    ]
+    (tmp_path / "pathways.gmt").write_text("\n".join(lines) + "\n")
+    sources = {"ReactomePathways.gmt": tmp_path / "pathways.gmt"}
+    run_program(folder / "prepare.py", sources, {"least": 3, "most": 300}, tmp_path / "made.gmt")
+    assert (tmp_path / "made.gmt").read_text().splitlines() == [
+        "R-HSA-1\tEarly pathway\tJAK1\tJAK2\tSTAT1",
+        "R-HSA-2\tLate pathway\tC1orf112\tHLA-A\tIFNG\tIFNGR1",
+    ]
+
+
+@pytest.mark.realdata
+def test_reactome_is_had_from_its_public_file_and_holds_what_everybody_knows(
+    shared_settings: Settings,
+) -> None:
+    try:
+        content = resources.find(shared_settings, "reactome").content([])
+    except InfrastructureError as error:
+        pytest.skip(f"no mirror and no network: {error}")
+    descriptions, members = derived.read_gmt(content)
+    assert len(members) == 1614 and all(10 <= len(genes) <= 300 for genes in members.values())
+    (signalling,) = [name for name, text in descriptions.items() if text == "Interferon gamma signaling"]
+    assert {"IFNGR1", "IFNGR2", "JAK2", "STAT1"} <= set(members[signalling])
 
 
 def test_grants_are_rows_of_their_own_with_runs_of_their_own(sets: Settings) -> None:

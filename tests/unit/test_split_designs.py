@@ -23,6 +23,7 @@ from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.leaderboard.series import series
 from lanner.records import Condition, Split
+from lanner.sides import perturbed_parts
 from lanner.splits import ALIASES, SPLITS, cell_parts, expand, pooled_as, seen_singles
 from lanner.splits.picture import COLOURS, grid
 
@@ -74,10 +75,26 @@ def test_gears_simulation_never_trains_on_a_held_out_target_and_tests_all_levels
     held = {label for label in labels(split.test) if "+" not in label}
     assert len(held) == 2 and split.id == "unseen-target"
     assert held.isdisjoint(target for label in labels(split.train) for target in label.split("+"))
-    levels = list(seen_singles(split, conditions).values())
-    # 8 targets, 2 held out: 1 pair of both, 12 with one; of the 15 others a quarter.
+    assert len(split.train) + len(split.valid) + len(split.test) == len(conditions)
+    # Before validation: 8 targets, 2 held out: 1 pair of both, 12 with one; of the 15 others a quarter.
+    (whole,) = cut(conditions, "gears-simulation", valid_fraction=0.0)
+    levels = list(seen_singles(whole, conditions).values())
     assert [levels.count(seen) for seen in (0, 1, 2)] == [1, 12, 4]
-    assert len(split.train) + len(split.test) == len(conditions)
+    assert whole.test == split.test and set(split.valid) < set(whole.train)
+    # Of the 6 others one, with all it is part of, and of the doubles that are left a tenth.
+    kept = {label for label in labels(split.valid) if "+" not in label}
+    assert len(kept) == 1
+    assert kept.isdisjoint(target for label in labels(split.train) for target in label.split("+"))
+
+
+@pytest.mark.parametrize(
+    ("targets", "train", "test"), [(86, 57, 22), (1092, 737, 273), (1543, 1041, 386)], ids=str
+)
+@pytest.mark.parametrize("name", ["gears-simulation", "systema", "csendes"])
+def test_singles_are_parted_in_the_numbers_published_for_gears_simulation(name, targets, train, test):
+    """Adamson, Replogle K562 and RPE1 in Csendes 2025: one number of targets alone gives both counts."""
+    split = cut([condition(f"g{n}") for n in range(targets)], name)[0]
+    assert (len(split.train), len(split.test)) == (train, test)
 
 
 def test_systema_requests_unseen_singles_of_the_same_rule_in_three_draws():
@@ -114,6 +131,23 @@ def test_demultiplexing_holds_out_every_single():
     conditions = [*singles("ABCD"), *doubles("AB")]
     (split,) = cut(conditions, "pereggrn-demultiplexing")
     assert labels(split.test) == set("ABCD") and split.train == ("A+B|k562",)
+
+
+def test_perturbench_holds_out_singles_of_which_no_two_are_combined():
+    conditions = [*(condition(f"g{n}") for n in range(40)), *(condition(f"g{n}+g{n + 1}") for n in range(39))]
+    (split,) = cut(conditions, "perturbench-combination-inverse")
+    held = sorted(int(label[1:]) for label in labels((*split.test, *split.valid)))
+    assert (len(split.test), len(split.valid)) == (6, 6)  # 30 % of the singles, in halves
+    assert all(later - earlier > 1 for earlier, later in pairwise(held))
+    assert len(split.train) == 39 + 40 - 12
+    (plain,) = cut(conditions, "combination-to-single", fraction=0.15)
+    assert "partners_stay" not in plain.design["parameters"]
+
+
+def test_perturbench_tests_half_of_the_combinations_it_holds_out():
+    conditions = [*singles("ABCDEFGHI"), *doubles("ABCDEFGHI")]
+    (split,) = cut(conditions, "perturbench-combination")
+    assert (len(split.test), len(split.valid), len(split.train)) == (5, 5, 9 + 26)
 
 
 # Label-wise
@@ -496,6 +530,20 @@ def test_the_command_line_shows_strata_marks_and_pictures(
     for name, message in (("c.png", "neither .svg nor .html"), ("d.svg", "do not fit into one")):
         result = CliRunner().invoke(lanner, [*show, "graded-similarity", "--picture", str(tmp_path / name)])
         assert message in str(result.exception)
+
+
+def test_cells_of_a_condition_that_is_cut_within_are_counted_once(
+    simulated: Any, shared_settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LANNER_HOME", str(shared_settings.home))
+    n = {c.id: c.n_cells for c in simulated.conditions}
+    for design in ("stratified-cells", "held-out-interventions"):
+        shown = ["split", "show", "--dataset", "simulated", "--split", design, "--json"]
+        (item,) = json.loads(CliRunner().invoke(lanner, shown).stdout)
+        split = Split.from_json(item["split"])
+        is_train, is_test = perturbed_parts(simulated, split)
+        assert item["sizes"]["cells"] == {"train": is_train.sum(), "valid": 0, "test": is_test.sum()}
+        assert sum(item["sizes"]["cells"].values()) == sum(n[c] for c in {*split.train, *split.test})
 
 
 def test_the_command_line_lists_the_names_of_other_benchmarks():

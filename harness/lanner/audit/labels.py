@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lanner.audit.findings import Finding, Severity, finding
 from lanner.audit.genes import canonical_gene, guided_gene
 from lanner.records import Condition, Split
-from lanner.splits import parts
+from lanner.splits import is_combination, parts
 
 if TYPE_CHECKING:
     from lanner.datasets import Dataset
@@ -27,8 +27,9 @@ def label_findings(dataset: Dataset, split: Split) -> Iterator[Finding]:
     yield from _contexts(dataset, train, test)
     if split.cells is not None:
         return
-    if promises_unseen_targets(split):
-        yield from _targets(train, valid, test)
+    promised = [condition for condition in test if promises_unseen_targets(split, condition)]
+    if promised:
+        yield from _targets(train, valid, promised)
     elif asked(split)[0] == "custom":
         yield from _shared_note(train, test)
     yield from _perturbations(split, train, test)
@@ -36,9 +37,14 @@ def label_findings(dataset: Dataset, split: Split) -> Iterator[Finding]:
     yield from _supersets(train, test)
 
 
-def promises_unseen_targets(split: Split) -> bool:
-    """Whether the design says that a tested target occurs in no train condition at all."""
+def promises_unseen_targets(split: Split, tested: Condition) -> bool:
+    """Whether the design says that the targets of a tested condition occur in no train condition at all.
+
+    GEARS' simulation says so of its singles; of the targets of a combination some may have been seen.
+    """
     design, parameters = asked(split)
+    if design == "unseen-target":
+        return not is_combination(tested)
     return design == "unseen-perturbation" and parameters.get("strictness", "strict") == "strict"
 
 
@@ -135,7 +141,7 @@ def _perturbations(split: Split, train: list[Condition], test: list[Condition]) 
         for label in trained.get(key, ()):
             if label == condition.perturbation:
                 same.add(condition.perturbation)
-            elif not promises_unseen_targets(split):
+            elif not promises_unseen_targets(split, condition):
                 renamed.add(f"{condition.perturbation} = {label}")
     if same and not within:
         message = f"{len(same)} tested perturbations are trained on, and the design says none is"

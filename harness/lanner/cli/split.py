@@ -15,7 +15,17 @@ from lanner.cli.output import json_option, print_json, print_table, talk
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.records import Split
-from lanner.splits import ALIASES, COMMON, SPLITS, Alias, Parameter, is_combination, resolve, seen_singles
+from lanner.splits import (
+    ALIASES,
+    COMMON,
+    SPLITS,
+    Alias,
+    Parameter,
+    cell_parts,
+    is_combination,
+    resolve,
+    seen_singles,
+)
 
 if TYPE_CHECKING:
     from lanner.datasets import Dataset
@@ -74,11 +84,18 @@ def list_designs(as_json: bool) -> None:
     click.echo("Every design, where it means something:")
     _print_parameters(COMMON)
     rows = [
-        [f"  {name}", alias.design, json.dumps(dict(alias.parameters)), alias.source, alias.differs]
+        [
+            f"  {name}",
+            alias.design,
+            json.dumps(dict(alias.parameters)),
+            alias.seed,
+            alias.source,
+            alias.differs,
+        ]
         for name, alias in ((name, ALIASES[name]) for name in ALIASES)
     ]
     click.echo("Names of other benchmarks:")
-    print_table(["  name", "design", "parameters", "source", "differs in"], rows)
+    print_table(["  name", "design", "parameters", "seed", "source", "differs in"], rows)
 
 
 @split_command.command("show")
@@ -175,9 +192,19 @@ def split_sizes(split: Split, dataset: Dataset) -> dict[str, Any]:
     chosen = {"train": split.train, "valid": split.valid, "test": split.test}
     contexts = {by_id[name].context_id for name in split.test}
     seen = Counter(seen_singles(split, dataset.conditions).values())
+    # Conditions that are cut within are in several parts, each with its own cells of them.
+    within = set(split.train) & set(split.test) if split.cells is not None else set()
+    cells = {
+        part: sum(by_id[name].n_cells for name in names if name not in within)
+        for part, names in chosen.items()
+    }
+    for name in within:
+        assert split.cells is not None
+        for part, rows in zip(cells, cell_parts(range(by_id[name].n_cells), split.cells), strict=True):
+            cells[part] += len(rows)
     return {
         "conditions": {part: len(names) for part, names in chosen.items()},
-        "cells": {part: sum(by_id[name].n_cells for name in names) for part, names in chosen.items()},
+        "cells": cells,
         "contexts": len(contexts),
         "singles": sum(not is_combination(by_id[name]) for name in split.test),
         "controls": dict(sorted(Counter(str(split.controls[context]) for context in contexts).items())),

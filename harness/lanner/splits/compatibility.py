@@ -28,20 +28,27 @@ class Alias:
 ALIASES: Registry[Alias] = Registry("split name")
 
 GEARS = "GEARS 0.1.2, DataSplitter, Roohani 2024, doi:10.1038/s41587-023-01905-6"
+SEEN = "a single in the validation part is not seen: levels count what is in train, GEARS' count both"
+HALF_OF_30 = 0.15 / 0.85
+"""PerturBench cuts the 30 % it holds out into halves, test and validation; ours is a share of the rest."""
 PERTURBENCH = "PerturBench, Wu 2024, arXiv:2408.10609"
 PEREGGRN = "PEREGGRN, Kernfeld 2025, doi:10.1186/s13059-025-03840-y"
 
 for _name, _alias in {
-    "gears-simulation": Alias(design="unseen-target", source=GEARS),
+    "gears-simulation": Alias(
+        design="unseen-target", parameters={"valid_fraction": 0.1}, source=GEARS, differs=SEEN
+    ),
     "systema": Alias(
         design="unseen-target",
-        parameters={"request": "singles", "repeats": 3},
+        parameters={"valid_fraction": 0.1, "request": "singles", "repeats": 3},
         source="Systema, 2025: GEARS simulation, seeds 1 to 3, unseen single genes reported",
     ),
     "csendes": Alias(
         design="unseen-target",
+        parameters={"valid_fraction": 0.1},
         seed=1,
         source="Csendes 2025, BMC Genomics 26:393: GEARS simulation, seed 1",
+        differs=SEEN,
     ),
     "wong": Alias(
         design="unseen-perturbation",
@@ -63,15 +70,26 @@ for _name, _alias in {
             "valid_share_of_heldout": 0.5,
         },
         source=PERTURBENCH,
-        differs="controls are halved, not cut 50/25/25; a context's only held-out pair is tested, not lost",
+        differs="controls are halved, not cut 50/25/25; a context's only held-out pair is tested, not lost; "
+        "shares of a context are rounded down",
     ),
     "perturbench-combination": Alias(
         design="unseen-combination",
-        parameters={"fraction": 0.3},
+        parameters={"fraction": 0.15, "valid_fraction": HALF_OF_30},
         source=PERTURBENCH,
-        differs="the configuration's 30 %, not the 70 % of the text",
+        differs="the configuration's 30 %, not the 70 % of the text; in every context, not drawn in each",
     ),
-    "perturbench-combination-inverse": Alias(design="combination-to-single", source=PERTURBENCH),
+    "perturbench-combination-inverse": Alias(
+        design="combination-to-single",
+        parameters={
+            "fraction": 0.15,
+            "valid_fraction": HALF_OF_30,
+            "candidates": "all",
+            "partners_stay": True,
+        },
+        source=PERTURBENCH,
+        differs="singles are held out in every context, not drawn in each",
+    ),
     "ahlmann-eltze": Alias(
         design="unseen-combination",
         parameters={"fraction": 0.5, "repeats": 5},
@@ -91,6 +109,7 @@ for _name, _alias in {
         design="graded-similarity",
         parameters={"similarity": "negative-l2", "steps": 8, "highest": 0.7, "repeats": 3},
         source="PertEval-scFM, ICML 2025: SPECTRA with s from 0 to 0.7 and three draws",
+        differs="effects are differences of means on the scale of X, not of log2 means",
     ),
     "pereggrn-interventional": Alias(
         design="unseen-perturbation",

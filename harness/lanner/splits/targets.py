@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from lanner.records import COMBINATION, Condition, Split
-from lanner.splits.design import Draw, ids, round_half_up
+from lanner.splits.design import Draw, ids
 
 
 def is_combination(condition: Condition) -> bool:
@@ -48,12 +49,19 @@ def seen_singles(split: Split, conditions: Sequence[Condition]) -> dict[str, int
 def held_out_by_target(
     conditions: Iterable[Condition], draw: Draw, targets: float, combinations: float, purpose: str
 ) -> frozenset[str]:
-    """Conditions with a target out of a drawn share of ``targets``, and a share of the other combinations."""
+    """Conditions to hold out where a drawn share of ``targets`` stays, and a share of the other combinations.
+
+    What stays is rounded down, as in GEARS' ``get_simulation_split``; one target at least goes and one stays.
+    """
     conditions = list(conditions)
     units = {part for c in conditions for part in parts(c)}
-    count = min(max(1, round_half_up(targets * len(units))), len(units) - 1)
+    count = min(max(1, _rest(targets, len(units))), len(units) - 1)
     held = frozenset(draw.ranked(units, f"{purpose} targets")[:count])
     others = {c.perturbation for c in conditions if is_combination(c) and held.isdisjoint(parts(c))}
-    chosen = draw.ranked(others, f"{purpose} combinations")[: round_half_up(combinations * len(others))]
-    also = frozenset(chosen)
+    also = frozenset(draw.ranked(others, f"{purpose} combinations")[: _rest(combinations, len(others))])
     return ids(c for c in conditions if not held.isdisjoint(parts(c)) or c.perturbation in also)
+
+
+def _rest(share: float, n: int) -> int:
+    """What is left of ``n`` things when ``share`` of them, rounded down, stay; 0.9 of 10 are 9."""
+    return n - math.floor(share * n + 1e-9)

@@ -83,7 +83,7 @@ def _by_seen(
     """Tested combinations by how many of their parts are, alone and in their context, in the train part."""
     if len({part for c in material.conditions for part in parts(c)}) < 2:
         raise material.error("it takes 2 targets to hold one out", "set by_seen to false")
-    targets, combinations = parameters["target_fraction"], parameters["fraction"]
+    targets, combinations = 1 - parameters["target_fraction"], 1 - parameters["fraction"]
     held = held_out_by_target(material.conditions, draw, targets, combinations, "test")
     rest = [c for c in material.conditions if c.id not in held]
     doubles = {c.perturbation for c in rest if is_combination(c)}

@@ -48,14 +48,12 @@ def unseen_target(material: Material, parameters: Mapping[str, Any], draw: Draw)
             f"it takes 2 targets to hold one out and train on another, and there are {len(units)}",
             "use another design, such as unseen-context",
         )
-    targets = 1 - parameters["train_gene_set_size"]
-    held = held_out_by_target(
-        material.conditions, draw, targets, 1 - parameters["combo_seen2_train_frac"], "test"
-    )
+    targets, combinations = parameters["train_gene_set_size"], parameters["combo_seen2_train_frac"]
+    held = held_out_by_target(material.conditions, draw, targets, combinations, "test")
     rest = [c for c in material.conditions if c.id not in held]
     valid: frozenset[str] = frozenset()
     if parameters["valid_fraction"] and len({part for c in rest for part in parts(c)}) > 1:
-        share = parameters["valid_fraction"]
+        share = 1 - parameters["valid_fraction"]
         valid = held_out_by_target(rest, draw, share, share, "valid")
     wanted = held & material.testable
     if parameters["request"] == "singles":
