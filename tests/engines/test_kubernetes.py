@@ -193,7 +193,7 @@ def test_a_job_that_a_killed_harness_forgot_is_gone_before_the_next_attempt(worl
     world.engine().submit(forgotten, Limits(), lambda: False)  # and died before it could note that
     boards.until(lambda: (forgotten / "outcome.json").exists(), "the end of the forgotten pod", PATIENCE)
     write_json(
-        forgotten / "status.json", {**json.loads((forgotten / "status.json").read_text()), "boot": "x"}
+        forgotten / "status.json", {**json.loads((forgotten / "status.json").read_text()), "pid_started": 1}
     )
     record = world.complete(plan)["constant"]
     assert (record["state"], record["attempt"]) == ("succeeded", 2)
