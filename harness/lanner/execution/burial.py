@@ -22,6 +22,8 @@ from lanner.store import Status, Watch, look_afresh, read_json
 
 POLL_SECONDS = 0.1
 ENGINE_PATIENCE_SECONDS = 60.0
+SETTLE_SECONDS = 15.0
+"""How long a record may stay away whose attempt's status says that it is over."""
 
 OnState = Callable[[Plan, str], None]
 
@@ -57,12 +59,18 @@ def record_of(
     what it wrote on another machine, a shared disk may show late.
     """
     record = _own(plan, attempt)
-    if record is None:
+    if record is not None:
+        return record
+    look_afresh(attempt)
+    wait_for(plan, attempt, on_state, cancel)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
         look_afresh(plan.folder.path)
-        look_afresh(attempt)
-        wait_for(plan, attempt, on_state, cancel)
         record = _own(plan, attempt)
-    return record
+        over = Status(attempt).is_over  # its status is written first, then its record
+        if record is not None or not over or cancel or time.monotonic() > deadline:
+            return record
+        time.sleep(10 * POLL_SECONDS)
 
 
 def bury(plan: Plan, engine: Engine, attempt: Path, record: Mapping[str, Any]) -> dict[str, Any]:
