@@ -17,7 +17,7 @@ SHOWN = {
     "slurm-array, scoring placed": ("SLURM arrays, scoring on the workers", "#2e7d4f", "^"),
 }
 """Designs by name: their words, colour (told apart by a marker as well) and marker."""
-BOUND = ("dask, scoring placed", "no schedule is faster (runs and their scoring)", "#767676")
+BOUND = ("dask, scoring placed", "the same work, shared without loss", "#333333")
 
 
 def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
@@ -44,7 +44,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
         for panel, factor in zip([panels] if len(factors) == 1 else panels, factors, strict=True):
             name, words, colour = BOUND
             points = _points(rows, factor, name, "lower_bound")
-            panel.plot(*points, color=colour, linestyle="--", linewidth=1.2, label=words)
+            panel.plot(*points, color=colour, linestyle="--", linewidth=0.9, zorder=5, label=words)
             for name, (words, colour, marker) in SHOWN.items():
                 points = _points(rows, factor, name, "makespan")
                 panel.plot(*points, color=colour, marker=marker, markersize=4, linewidth=1.4, label=words)
@@ -55,6 +55,7 @@ def draw(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
             panel.set_ylabel("hours")
             for axis in (panel.xaxis, panel.yaxis):
                 axis.set_major_formatter(lambda value, _: f"{value:,g}")
+            panel.minorticks_off()
             panel.grid(which="major", color="#e3e3e3", linewidth=0.6)
             panel.set_axisbelow(True)
         handles, labels = panel.get_legend_handles_labels()
