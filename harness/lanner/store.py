@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -287,6 +288,21 @@ class Watch:
         if beat != self._beat:
             self._beat, self._seen = beat, self._clock()
         return self._clock() - self._seen < LEASE_SECONDS
+
+
+def is_held(run: Path) -> bool:
+    """Whether a harness holds the run's lock: it is at it, or waits for an engine to begin."""
+    try:
+        handle = os.open(run / ".lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def look_afresh(folder: Path) -> None:

@@ -41,6 +41,7 @@ class BlindEngine:
     poll_seconds = 0.01
     in_flight = 4
     has_own_containers: ClassVar[bool] = False
+    outlives_harness: ClassVar[bool] = False
 
     def __init__(self, node: Callable[[Path, Status], None]) -> None:
         self.node = node

@@ -23,7 +23,7 @@ from lanner.config import Settings
 from lanner.errors import LannerError
 from lanner.execution import burial
 from lanner.execution.burial import POLL_SECONDS, OnState
-from lanner.execution.engine import ENGINES, Engine, Placed, open_engine
+from lanner.execution.engine import ENGINES, PLACED, Engine, Placed, open_engine
 from lanner.pipeline import Plan
 from lanner.records import Limits, State
 from lanner.registry import import_all
@@ -34,9 +34,6 @@ __all__ = ["ENGINES", "Engine", "complete", "open_engine"]
 STATUS_SECONDS = 0.004
 """How often states are read for the display, times the attempts in flight: 250 reads a second of the shared
 store at most, however many workers there are."""
-PLACED = "placed.json"
-"""In an attempt's folder: which engine it was given to, and what that calls it."""
-
 OnRecord = Callable[[Plan, dict[str, Any]], None]
 
 
@@ -123,7 +120,8 @@ def _place(plan: Plan, engine: Engine, cancel: Sequence[bool]) -> Placed:
         placed = engine.submit(attempt, limits, lambda: bool(cancel))
     except (LannerError, OSError) as error:  # of this run alone: the others go on
         raise _UnplacedError(str(error)) from None
-    write_json(attempt / PLACED, {"engine": engine.id, "ticket": placed.ticket})
+    known = {"engine": engine.id, "ticket": placed.ticket, "outlives_harness": engine.outlives_harness}
+    write_json(attempt / PLACED, known)
     return placed
 
 

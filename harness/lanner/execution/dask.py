@@ -37,6 +37,7 @@ class DaskEngine:
     id: ClassVar[str] = "dask"
     poll_seconds = 0.2
     has_own_containers: ClassVar[bool] = False
+    outlives_harness: ClassVar[bool] = False
 
     def __init__(
         self, settings: Settings, classes: Mapping[str, _Class], stack: ExitStack, in_flight: int
