@@ -217,6 +217,13 @@ def test_detaching_from_an_engine_that_ends_with_the_command_is_refused(shell: S
     assert "ends with this command; leave out --detach, or use kubernetes or slurm-array" in message
 
 
+def test_pulling_from_where_nothing_is_stored_says_so(shell: Shell, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/nowhere"
+    result = shell("store", "pull", url, "--json")
+    assert json.loads(result.stdout)["pulled"] == 0
+    assert "no finished run is stored at" in result.stderr and "check the address" in result.stderr
+
+
 def test_status_of_an_empty_home_is_an_empty_list(shell: Shell, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("LANNER_HOME", str(tmp_path / "empty"))
     assert shell.json("status") == {"runs": []}
