@@ -15,7 +15,7 @@ from benchmarks.scale.costs import Costs, Design, drawn, recorded
 from benchmarks.scale.model import local, simulate
 
 RUNS = 10_000
-WORKERS = (1, 10, 100, 300, 1000)
+WORKERS = (1, 3, 10, 30, 100, 300, 1000)
 DESIGNS = (
     Design(
         name="dask, 256 in flight",
@@ -87,6 +87,7 @@ def main() -> None:
         "--harness", action="store_true", help="also measure what the harness is charged with"
     )
     parser.add_argument("--runs", type=int, default=RUNS, help=f"runs simulated [{RUNS}]")
+    parser.add_argument("--picture", type=Path, help="also draw the makespans, as this SVG")
     parser.add_argument("--out", type=Path, help="folder of scale.json [benchmarks/out]")
     arguments = parser.parse_args()
     document: dict[str, Any] = {"costs": vars(Costs()), "recorded": spread(recorded()), "simulated": []}
@@ -116,6 +117,10 @@ def main() -> None:
         figures.show(title, ("workers", "real", "model", "error"), cells)
     document["machine"] = figures.machine()
     print(f"written to {figures.write('scale', document, arguments.out)}")
+    if arguments.picture:
+        from benchmarks.scale.picture import draw
+
+        print(f"drawn as {draw(document['simulated'], arguments.picture)}")
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:

@@ -6,13 +6,11 @@ again from dataset and split, runs are done again.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lanner import reaping
+from lanner import reaping, store
 from lanner.config import Settings
 from lanner.errors import InfrastructureError
 from lanner.intake import remove_folder
@@ -83,7 +81,7 @@ def remove(item: Removable) -> bool:
     assert item.path is not None
     if item.kind in ("runs", "failed", "attempts"):
         run = item.path.parent if item.kind == "attempts" else item.path
-        if not _lockable(run):
+        if store.is_held(run):
             return False
     try:
         remove_folder(item.path) if item.path.is_dir() else item.path.unlink(missing_ok=True)
@@ -134,18 +132,3 @@ def _paths(home: Path, kind: str) -> Iterator[Path]:
 
 def _is_live(run: Path) -> bool:
     return any(Status(attempt).is_alive() for attempt in run.glob("attempt-*"))
-
-
-def _lockable(run: Path) -> bool:
-    """Whether no harness holds the run's lock."""
-    try:
-        handle = os.open(run / ".lock", os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(handle)
-    return True

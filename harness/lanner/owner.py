@@ -1,7 +1,8 @@
 """Which process works on something, told apart from every other that ever had, or will have, its number.
 
 A number alone is reused; a start time on the wall clock moves when somebody sets the clock. The boot's id
-and the start in ticks since boot do neither.
+and the start in ticks since boot do neither. A number counts in one pid namespace only: in another container
+of the same machine it is another process's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 import psutil
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-PID_NAMESPACE = Path("/proc/self/ns/pid")
+PROC_SELF = Path("/proc/self")
+PID_NAMESPACE = PROC_SELF / "ns" / "pid"
 TOKEN = re.compile(r"^p(\d+)-(\d+)-([0-9a-f]{8})(?:-(\d+))?$")
 """The last part, of the pid namespace, is missing in names from before it was kept."""
 
@@ -56,15 +58,23 @@ def _started_elsewhere(pid: int) -> int | None:
 def this_process() -> dict[str, Any]:
     """What a record keeps of who wrote it."""
     pid = os.getpid()
-    return {"host": socket.gethostname(), "boot": boot_id(), "pid": pid, "pid_started": started(pid)}
+    return {
+        "host": socket.gethostname(),
+        "boot": boot_id(),
+        "pid_namespace": _pid_namespace(),
+        "pid": pid,
+        "pid_started": started(pid),
+    }
 
 
 def is_running(owner: Mapping[str, Any]) -> bool | None:
-    """Whether that process still runs; None where only its own host can know."""
-    if owner["host"] != socket.gethostname():
+    """Whether that process still runs; None where only its own boot and pid namespace can know.
+
+    Another boot of the same name is not called dead: machines and containers may share a name.
+    """
+    here = (socket.gethostname(), boot_id(), _pid_namespace())
+    if None in here or here != tuple(owner.get(name) for name in ("host", "boot", "pid_namespace")):
         return None
-    if owner.get("boot") != boot_id():
-        return False
     return owner["pid_started"] is not None and started(int(owner["pid"])) == owner["pid_started"]
 
 
@@ -74,17 +84,23 @@ def written() -> str:
 
 
 def is_written_by_the_dead(text: str) -> bool:
-    """Whether the process that wrote a label has ended; False also where that cannot be told."""
+    """Whether the process that wrote a container's label has ended; False also where that cannot be told.
+
+    A label of this machine from before it was started anew is of the dead: so is its container.
+    """
     try:
-        return is_running(json.loads(text)) is False
+        owner = json.loads(text)
+        if owner["host"] == socket.gethostname() and owner["boot"] != boot_id():
+            return True
+        return is_running(owner) is False
     except (KeyError, TypeError, ValueError):
         return False
 
 
 def token() -> str:
     """A part for names of temporary files that says whose they are; see ``is_abandoned``."""
-    pid = os.getpid()
-    return f"p{pid}-{started(pid)}-{boot_id()[:8]}-{_pid_namespace()}"
+    pid, namespace = os.getpid(), _pid_namespace()
+    return f"p{pid}-{started(pid)}-{boot_id()[:8]}{'' if namespace is None else f'-{namespace}'}"
 
 
 def is_abandoned(name: str) -> bool | None:
@@ -103,12 +119,14 @@ def is_abandoned(name: str) -> bool | None:
     return None
 
 
-def _pid_namespace() -> int:
+def _pid_namespace() -> int | None:
     """Names the namespace that this process's pid belongs to; 0 on systems that have none.
 
-    Not remembered: a child may be in another.
+    None where /proc shows the processes of another one, in which numbers tell nothing. Not remembered: a
+    child may be in another.
     """
     try:
-        return PID_NAMESPACE.stat().st_ino
+        namespace = PID_NAMESPACE.stat().st_ino
+        return namespace if PROC_SELF.readlink().name == str(os.getpid()) else None
     except OSError:
         return 0

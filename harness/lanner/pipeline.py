@@ -12,6 +12,7 @@ import os
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,7 @@ from lanner.owner import token
 from lanner.records import Limits, Split, State, sha256_json
 from lanner.runners import RUNNERS, Runner
 from lanner.runners.outcome import published
-from lanner.store import RunFolder, Status, read_json, write_json
+from lanner.store import LEASE_SECONDS, RunFolder, Status, read_json, write_json
 from lanner.tasks import TASKS, Task
 
 HEARTBEAT_SECONDS = 2.0
@@ -129,8 +130,10 @@ def execute(
 ) -> dict[str, Any] | None:
     """Claim an attempt and see it through to a terminal record; None where somebody else has claimed it.
 
-    Whatever the method does ends as a record. A KeyboardInterrupt ends as ``cancelled``, or where it
-    carries a reason as ``lost``, and is raised again.
+    None also where another harness has given it up meanwhile, as no heartbeat came (this machine slept, or
+    lost its disk for a minute): what that recorded stands, and there may be a later attempt. Whatever the
+    method does ends as a record. A KeyboardInterrupt ends as ``cancelled``, or where it carries a reason as
+    ``lost``, and is raised again.
     """
     status = Status(attempt)
     if not status.claim():
@@ -138,17 +141,19 @@ def execute(
     with _heartbeat(status):
         try:
             record = _attempt(attempt, spec, settings, runner, status)
+        except _GivenUpError:
+            return None
         except KeyboardInterrupt as interrupt:
-            finish(attempt, spec, lost(str(interrupt)) if interrupt.args else cancelled())
+            _finish_own(attempt, spec, lost(str(interrupt)) if interrupt.args else cancelled())
             raise
         except LannerError as error:
             kind = getattr(error, "error_class", ErrorClass.PLATFORM_ERROR)
             record = ended(State.FAILED, kind, str(error))
         except Exception as error:  # a bug of ours must still end the attempt, and must never be a score
             record = ended(State.FAILED, ErrorClass.PLATFORM_ERROR, f"{type(error).__name__}: {error}")
-            finish(attempt, spec, record)
+            _finish_own(attempt, spec, record)
             raise
-        return finish(attempt, spec, record)
+        return _finish_own(attempt, spec, record)
 
 
 def finish(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,6 +177,20 @@ def finish(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) ->
     Status(attempt).set(State(record["state"]), error_class=record["error_class"], message=record["message"])
     write_json(attempt.parent / "run.json", document)
     return document
+
+
+class _GivenUpError(Exception):
+    """Another harness took this attempt for lost, and ended it."""
+
+
+def _finish_own(attempt: Path, spec: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any] | None:
+    return None if Status(attempt).is_over else finish(attempt, spec, record)
+
+
+def _enter(status: Status, state: State) -> None:
+    if status.is_over:
+        raise _GivenUpError
+    status.set(state)
 
 
 def lost(message: str) -> dict[str, Any]:
@@ -205,7 +224,7 @@ def _attempt(
     attempt: Path, spec: Mapping[str, Any], settings: Settings, runner: Runner, status: Status
 ) -> dict[str, Any]:
     keyed = spec["keyed"]
-    status.set(State.PULLING)
+    _enter(status, State.PULLING)
     method = methods.find(settings, spec["method"]["source"])
     if method.identity != keyed["method"]["identity"]:
         raise ConfigurationError(f"method {method.name} has changed since this run was planned; build again")
@@ -216,13 +235,13 @@ def _attempt(
         (attempt / "stderr.log").write_text(error.log_tail, encoding="utf-8")
         return ended(State.FAILED, ErrorClass.BUILD_ERROR, str(error))
 
-    status.set(State.PREPARING)
+    _enter(status, State.PREPARING)
     staged = shared_input(spec, settings)
     input_dir, output_dir = attempt / "input", attempt / "output"
     try:
         write_input(staged, spec, settings, input_dir, link=runner.kind == "docker")
         output_dir.mkdir(mode=0o700)
-        status.set(State.RUNNING)
+        _enter(status, State.RUNNING)
         outcome = runner.run(
             method,
             input_dir=input_dir,
@@ -240,7 +259,7 @@ def _attempt(
         if outcome.error_class is not None:
             state = State.SKIPPED if outcome.error_class == ErrorClass.NOT_APPLICABLE else State.FAILED
             return ended(state, ErrorClass(outcome.error_class), outcome.message)
-        status.set(State.VALIDATING)
+        _enter(status, State.VALIDATING)
         return validated(attempt, spec, output_dir, staged)
     finally:
         remove_folder(output_dir)
@@ -351,14 +370,19 @@ def ended(state: State, error_class: ErrorClass | None, message: str) -> dict[st
 
 @contextlib.contextmanager
 def _heartbeat(status: Status) -> Iterator[None]:
-    """Renew the attempt's lease, and pass on a request to cancel as the signal that ``exec`` ends on."""
+    """Renew the attempt's lease; pass on a request to cancel, and that it was given up after a lease went
+    without a beat, as the signal that ``exec`` ends on."""
     stop = threading.Event()
 
     def beat() -> None:
+        beaten = _since_boot()
         while not stop.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):
+            given_up, late = False, _since_boot() - beaten > LEASE_SECONDS / 2
+            with contextlib.suppress(OSError, LannerError):
+                given_up = late and status.is_over
                 status.beat()
-            if status.is_cancel_requested:
+                beaten = _since_boot()
+            if given_up or status.is_cancel_requested:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
@@ -369,3 +393,8 @@ def _heartbeat(status: Status) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+def _since_boot() -> float:
+    """Seconds that go on while this machine sleeps, whatever its clock is set to."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -14,7 +14,9 @@ from typing import Any
 from lanner import pipeline
 from lanner.config import Settings
 from lanner.errors import ErrorClass, LannerError
-from lanner.records import State
+from lanner.records import Limits, State
+from lanner.runners.outcome import SENTENCES
+from lanner.runners.watch import is_too_large
 from lanner.store import Status, read_json, write_json
 
 INPUT = "input"
@@ -40,10 +42,16 @@ def stage(attempt: Path, spec: Mapping[str, Any], settings: Settings, folder: Pa
 
 
 def check(attempt: Path, spec: Mapping[str, Any], settings: Settings, output_dir: Path) -> int:
-    """Take and check the prediction that the method left in ``output_dir``; exit code 0 whatever it is."""
+    """Take and check the prediction that the method left in ``output_dir``; exit code 0 whatever it is.
+
+    Too many files are refused here, once the method has ended: no kubelet bounds their number before.
+    """
 
     def work() -> dict[str, Any]:
         Status(attempt).set(State.VALIDATING)
+        if is_too_large(output_dir, Limits(**spec["keyed"]["limits"])):
+            kind = ErrorClass.OUTPUT_TOO_LARGE
+            return pipeline.ended(State.FAILED, kind, SENTENCES[kind])
         return pipeline.validated(attempt, spec, output_dir, pipeline.shared_input(spec, settings))
 
     _outcome(attempt, work)

@@ -31,6 +31,7 @@ def check(document: Any, schema: str, source: str, text: str | None = None) -> N
     error = best_match(validator(schema).iter_errors(document))
     if error is None:
         return
+    error = _meant(error)
     path = _field_path(error)
     line = _line(text, path) if text else None
     where = f"{source}, line {line}" if line else source
@@ -78,6 +79,26 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key_node.value)
         return super().construct_mapping(node, deep)
+
+
+def _meant(error: ValidationError) -> ValidationError:
+    """Of alternatives that a constant tells apart, the error in the one that was meant; else ``error``."""
+    if error.validator not in ("oneOf", "anyOf"):
+        return error
+    branches: dict[str | int, list[ValidationError]] = {}
+    for each in error.context or ():
+        branches.setdefault(each.schema_path[0], []).append(each)
+    constants = [[each for each in found if each.validator == "const"] for found in branches.values()]
+    meant = [found for found, fixed in zip(branches.values(), constants, strict=True) if not fixed]
+    if len(meant) == 1:
+        best = best_match(iter(meant[0]))
+        return error if best is None else _meant(best)
+    if constants and not meant:  # none of the names that would choose one
+        wrong = constants[0][0]
+        names = ", ".join(repr(fixed[0].validator_value) for fixed in constants)
+        wrong.message = f"{wrong.instance!r} is not one of {names}"
+        return wrong
+    return error
 
 
 def _field_path(error: ValidationError) -> list[str | int]:

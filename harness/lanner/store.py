@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import secrets
@@ -23,7 +24,8 @@ from lanner.owner import is_running, this_process, token
 from lanner.records import State, indented_json
 
 LEASE_SECONDS = 60.0
-"""How long an attempt of another host may go without a heartbeat before it counts as lost."""
+"""How long an attempt of another host, boot or pid namespace may go without a heartbeat before it counts as
+lost."""
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -233,11 +235,17 @@ class Status:
         """Whether somebody asked."""
         return (self.path.parent / "cancel").exists()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the attempt has a terminal status, whoever wrote it."""
+        status = self.read()
+        return status is not None and State(status["state"]).is_terminal
+
     def is_alive(self) -> bool:
         """Whether some process is still working on this attempt.
 
-        Of another host's, the last heartbeat decides, by the clock of the disk it was written to; who is
-        about to take the attempt over asks a ``Watch`` instead.
+        Of another host's or pid namespace's, the last heartbeat decides, by the clock of the disk it was
+        written to; who is about to take the attempt over asks a ``Watch`` instead.
         """
         known = self._known()
         if known is not None:
@@ -250,9 +258,9 @@ class Status:
     def _known(self) -> bool | None:
         """True or False where the status and this machine tell; None where only heartbeats do."""
         status = self.read()
-        if status is None or State(status["state"]).is_terminal:
-            return False
-        return is_running(status)
+        if status is None:  # an empty one was claimed this instant: who by comes next
+            return None if self.path.is_file() else False
+        return False if State(status["state"]).is_terminal else is_running(status)
 
 
 class Watch:
@@ -268,7 +276,8 @@ class Watch:
         self._seen = clock()
 
     def is_alive(self) -> bool:
-        """Whether somebody still works on it; of another host's, False LEASE_SECONDS after the last beat."""
+        """Whether somebody still works on it; of another host's or pid namespace's, False LEASE_SECONDS after
+        the last beat."""
         known = self._status._known()
         if known is not None:
             return known
@@ -279,6 +288,30 @@ class Watch:
         if beat != self._beat:
             self._beat, self._seen = beat, self._clock()
         return self._clock() - self._seen < LEASE_SECONDS
+
+
+def is_held(run: Path) -> bool:
+    """Whether a harness holds the run's lock: it is at it, or waits for an engine to begin."""
+    try:
+        handle = os.open(run / ".lock", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def look_afresh(folder: Path) -> None:
+    """Have a network file system forget what it remembers of a folder: what was, or was not, in it.
+
+    NFS clients keep for up to a minute that a file is missing; who makes a file there is told of all changes
+    (nfs(5), "Directory entry caching").
+    """
+    _disk_time(folder)
 
 
 def _disk_time(folder: Path) -> float:

@@ -28,7 +28,12 @@ from kubernetes_cluster import OPTIONS, Cluster, running
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENCE = 280.0
-ENDS = ("constant", "crashes", "inapplicable", "silent")
+ENDS = ("constant", "crashes", "inapplicable", "silent", "litters")
+LITTERS = """
+write()
+for number in range(1000):
+    (OUTPUT / f"more-{number}").touch()
+"""
 
 
 class World:
@@ -66,6 +71,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     boards.add_method(own, "crashes", "sys.exit('it broke')")
     boards.add_method(own, "inapplicable", "print('needs doses', file=sys.stderr); sys.exit(99)")
     boards.add_method(own, "silent", "pass")
+    boards.add_method(own, "litters", LITTERS)
     boards.add_method(own, "sleeps", "time.sleep(300); write()")
     return own
 
@@ -92,6 +98,7 @@ def test_runs_end_as_they_do_elsewhere_each_in_one_job_under_the_policy(world: W
         "crashes": ("failed", "METHOD_ERROR"),
         "inapplicable": ("skipped", "NOT_APPLICABLE"),
         "silent": ("failed", "NO_OUTPUT"),
+        "litters": ("failed", "OUTPUT_TOO_LARGE"),  # with its 1,001st file, as elsewhere
     }
     assert records["inapplicable"]["message"] == "needs doses"
     assert len(world.cluster.created) == len(plans) and world.cluster.unpolicied == 0
@@ -193,7 +200,7 @@ def test_a_job_that_a_killed_harness_forgot_is_gone_before_the_next_attempt(worl
     world.engine().submit(forgotten, Limits(), lambda: False)  # and died before it could note that
     boards.until(lambda: (forgotten / "outcome.json").exists(), "the end of the forgotten pod", PATIENCE)
     write_json(
-        forgotten / "status.json", {**json.loads((forgotten / "status.json").read_text()), "boot": "x"}
+        forgotten / "status.json", {**json.loads((forgotten / "status.json").read_text()), "pid_started": 1}
     )
     record = world.complete(plan)["constant"]
     assert (record["state"], record["attempt"]) == ("succeeded", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -181,9 +182,46 @@ def test_status_shows_what_was_interrupted_at_any_moment(shell: Shell) -> None:
         if "spec.json" in leave:
             shutil.copy(run / "attempt-1" / "spec.json", attempt)
         if "status.json" in leave:
-            (attempt / "status.json").touch()  # claimed, and killed in that instant
+            (attempt / "status.json").touch()  # claimed, and killed in that instant, a while ago
+            os.utime(attempt / "status.json", (0, 0))
         states = {run["method"]: run["state"] for run in shell.json("status")["runs"]}
         assert states["constant"] == "lost"
+
+
+def test_status_tells_what_waits_for_its_engine_from_what_is_lost(shell: Shell) -> None:
+    (run,) = (shell.home / "runs").glob("*/*/constant/*")
+    attempt = run / "attempt-5"
+    attempt.mkdir()
+    shutil.copy(run / "attempt-1" / "spec.json", attempt)
+
+    def shown(**placed: Any) -> tuple[str, str]:
+        (attempt / "placed.json").write_text(json.dumps(placed))
+        row = next(row for row in shell.json("status")["runs"] if row["method"] == "constant")
+        assert row["waits"] is (row["state"] == "queued")
+        return row["state"], row["reason"]
+
+    array = {"engine": "slurm-array", "ticket": "27_0", "outlives_harness": True}
+    words = "placed by the engine slurm-array as 27_0, not begun yet"
+    assert shown(**array) == ("queued", words)
+    dask = {"engine": "dask", "ticket": "a/attempt-5", "outlives_harness": False}
+    assert shown(**dask)[0] == "lost"
+    with (run / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the harness that has placed it still lives
+        assert shown(**dask) == ("queued", "placed by the engine dask as a/attempt-5, not begun yet")
+    shutil.rmtree(attempt)
+
+
+def test_detaching_from_an_engine_that_ends_with_the_command_is_refused(shell: Shell) -> None:
+    code, message = shell.refused("leaderboard", "build", "quickstart", "--runner", "process", "--detach")
+    assert code == 2
+    assert "ends with this command; leave out --detach, or use kubernetes or slurm-array" in message
+
+
+def test_pulling_from_where_nothing_is_stored_says_so(shell: Shell, tmp_path: Path) -> None:
+    url = f"file://{tmp_path}/nowhere"
+    result = shell("store", "pull", url, "--json")
+    assert json.loads(result.stdout)["pulled"] == 0
+    assert "no finished run is stored at" in result.stderr and "check the address" in result.stderr
 
 
 def test_status_of_an_empty_home_is_an_empty_list(shell: Shell, tmp_path: Path, monkeypatch: Any) -> None:

@@ -33,6 +33,26 @@ def test_of_another_host_nothing_is_known() -> None:
     assert owner.is_running({**owner.this_process(), "host": "elsewhere"}) is None
 
 
+def test_of_another_boot_or_pid_namespace_of_this_name_nothing_is_known() -> None:
+    mine = owner.this_process()
+    for changed in ({"boot": "another"}, {"pid_namespace": 1}, {"pid_namespace": None}):
+        assert owner.is_running({**mine, **changed}) is None
+        assert owner.is_running({**mine, **changed, "pid": 1 << 30}) is None
+        # A container's label of another boot is of a container that ended with it.
+        assert owner.is_written_by_the_dead(json.dumps({**mine, **changed})) is ("boot" in changed)
+
+
+def test_where_proc_shows_another_pid_namespace_numbers_tell_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "self"
+    theirs.symlink_to("1")
+    monkeypatch.setattr(owner, "PROC_SELF", theirs)
+    assert owner.this_process()["pid_namespace"] is None
+    assert owner.is_running(owner.this_process()) is None
+    assert owner.is_abandoned(f"check.{owner.token()}.x") is None
+
+
 def test_a_name_tells_whether_its_process_has_ended() -> None:
     assert owner.is_abandoned(f".train.10.h5ad.{owner.token()}.3fa9.partial") is False
     assert owner.is_abandoned(f".train.10.h5ad.{dead_token()}.3fa9.partial") is True

@@ -196,6 +196,33 @@ def test_an_attempt_is_executed_once(own: Settings) -> None:
     assert plan.folder.record() is None
 
 
+@pytest.mark.parametrize("moment", ["before it runs", "while it runs"])
+def test_an_attempt_that_was_given_up_while_its_machine_slept_changes_no_record(
+    moment: str, own: Settings
+) -> None:
+    plan = boards.planned(own, methods.find(own, "train-mean"))
+    attempt = plan.folder.new_attempt(plan.spec)
+
+    def give_up() -> None:
+        pipeline.finish(attempt, plan.spec, pipeline.lost("no heartbeat came"))
+
+    class Sleeping(ProcessRunner):
+        def prepare(self, method: methods.Method) -> dict[str, Any]:
+            if moment == "before it runs":
+                give_up()
+            return super().prepare(method)
+
+        def run(self, *arguments: Any, **options: Any) -> Any:
+            assert moment == "while it runs"
+            give_up()
+            return super().run(*arguments, **options)
+
+    assert pipeline.execute(attempt, plan.spec, own, Sleeping()) is None
+    record = plan.folder.record()
+    assert record is not None and (record["state"], record["error_class"]) == ("failed", "LOST")
+    assert not (attempt / "output").exists() and not (attempt / "prediction.h5ad").exists()
+
+
 def test_the_input_is_staged_again_where_the_cache_was_emptied(own: Settings) -> None:
     plan = boards.planned(own, methods.find(own, "train-mean"))
     for name in ("staged", "truth", "data"):

@@ -53,6 +53,24 @@ def test_a_wrong_field_is_named_with_its_line(
     assert "see schemas/leaderboard.schema.json" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ("engine: dask\nclases: {}", r"line 2: clases: .*unexpected"),
+        ("engine: dsk", r"line 1: engine: 'dsk' is not one of 'dask', 'slurm-array', 'kubernetes'"),
+        ("engine: dask\nclasses:\n  small: {cpus: 1}", r"line 3: classes\.small: 'memory_mb' is a required"),
+        ("engine: slurm-array\npartition: 3", r"line 2: partition: 3 is not of type 'string'"),
+    ],
+)
+def test_of_alternatives_that_a_constant_tells_apart_the_meant_one_is_explained(
+    document: str, says: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "engine.yaml"
+    path.write_text(document)
+    with pytest.raises(ConfigurationError, match=says):
+        load_yaml(path, "engine")
+
+
 def test_a_missing_field_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"board\.yaml.*'title' is a required property"):
         load_yaml(write(tmp_path, GOOD.replace("title: A board\n", "")), "leaderboard")

@@ -205,9 +205,10 @@ def test_an_attempt_of_this_process_is_alive_until_it_is_terminal(tmp_path: Path
 
 def test_an_attempt_nobody_claimed_is_not_alive(tmp_path: Path) -> None:
     assert not Status(tmp_path).is_alive()
-    (tmp_path / "status.json").touch()  # its claimer died in that instant
+    (tmp_path / "status.json").touch()  # who claimed it says so in an instant
+    assert Status(tmp_path).is_alive() and Status(tmp_path).read() is None
+    os.utime(tmp_path / "status.json", (0, 0))  # or died in that instant
     assert not Status(tmp_path).is_alive()
-    assert Status(tmp_path).read() is None
 
 
 def test_an_attempt_of_a_process_that_is_gone_or_never_was_is_dead(tmp_path: Path) -> None:
@@ -233,10 +234,21 @@ def test_another_process_under_a_reused_number_is_not_the_one_that_claimed(tmp_p
     assert not claimed(tmp_path, pid_started=mine - 5).is_alive()
 
 
-def test_an_attempt_from_before_a_restart_of_this_machine_is_dead_at_once(tmp_path: Path) -> None:
-    status = claimed(tmp_path, boot="another")
+@pytest.mark.parametrize("changed", [{"boot": "another"}, {"pid_namespace": 1}, {"pid_namespace": None}])
+@pytest.mark.parametrize("pid", [1, os.getpid()], ids=["of-a-process-here", "of-this-process"])
+def test_of_another_boot_or_pid_namespace_of_this_name_only_heartbeats_tell(
+    pid: int, changed: dict[str, object], tmp_path: Path
+) -> None:
+    """Neither is a live one declared dead, nor a dead one held alive by whoever has its number here."""
+    status = claimed(tmp_path, pid=pid, pid_started=owner.started(pid), **changed)
+    clock = Clock()
+    watch = Watch(status, clock)
+    assert status.is_alive() and watch.is_alive()
+    os.utime(status.path, (0, 0))
     assert not status.is_alive()
-    assert not Watch(status).is_alive()
+    assert watch.is_alive()
+    clock.now += LEASE_SECONDS
+    assert not watch.is_alive()
 
 
 @pytest.mark.parametrize("jump", [-7 * 3600, 7 * 3600])

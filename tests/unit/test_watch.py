@@ -99,3 +99,9 @@ def test_bytes_and_entries_are_both_limited(tmp_path: Path) -> None:
     assert not is_too_large(tmp_path, Limits(output_mb=2))
     assert is_too_large(tmp_path, Limits(output_mb=1))
     assert is_too_large(tmp_path, Limits(output_files=0))
+    (tmp_path / "folder").mkdir()
+    for number in range(50):
+        (tmp_path / "folder" / str(number)).touch()
+    assert usage(tmp_path)[1] == 52 and usage(tmp_path, most_entries=10)[1] == 11
+    assert is_too_large(tmp_path, Limits(output_files=51))
+    assert not is_too_large(tmp_path, Limits(output_files=52))

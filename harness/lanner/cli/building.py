@@ -21,7 +21,7 @@ from rich.progress import (
 
 from lanner.cli.output import print_json, print_table, talk
 from lanner.config import Settings
-from lanner.errors import InfrastructureError
+from lanner.errors import ConfigurationError, InfrastructureError
 from lanner.leaderboard.definition import Definition
 from lanner.records import State, printable
 
@@ -135,9 +135,14 @@ def build_and_show(
 
     ``detach``: only place the runs that are missing.
     """
-    from lanner.execution import open_engine
+    from lanner.execution import ENGINES, open_engine
     from lanner.leaderboard.building import build, place
 
+    if detach and not ENGINES[engine].outlives_harness:
+        lasting = " or ".join(name for name in ENGINES if ENGINES[name].outlives_harness)
+        raise ConfigurationError(
+            f"what the engine {engine} runs ends with this command; leave out --detach, or use {lasting}"
+        )
     # A cluster runs the images itself: whether this machine could does not matter.
     chosen = "docker" if engine == "kubernetes" else choose_runner(runner, settings)
     jobs = jobs or default_jobs()

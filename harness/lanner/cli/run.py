@@ -197,7 +197,7 @@ def status_command(settings: Settings, failed: bool, watch: bool, as_json: bool)
     rows = _status_rows(settings, failed=failed)
     if watch:
         with Live(console=talk, transient=True) as live:
-            while any(row["live"] for row in rows):
+            while any(row["live"] or row["waits"] for row in rows):
                 live.update(plain_table(STATUS, [[row[column] for column in STATUS] for row in rows]))
                 time.sleep(WATCH_SECONDS)
                 rows = _status_rows(settings, failed=failed)
@@ -257,7 +257,10 @@ def _status_row(home: Path, folder: Path) -> dict[str, Any] | None:
     state = seen["state"]
     reason = ": ".join(part for part in (seen.get("error_class"), seen.get("message")) if part)
     live = status.is_alive()
-    if not State(state).is_terminal and not live:
+    waits = None if live or State(state).is_terminal else _waits(folder, attempts[-1])
+    if waits is not None:
+        state, reason = State.QUEUED, waits
+    elif not State(state).is_terminal and not live:
         state, reason = "lost", "its process is gone; the next build runs it again"
     return {
         "key": spec["key"][:12],
@@ -268,9 +271,22 @@ def _status_row(home: Path, folder: Path) -> dict[str, Any] | None:
         "state": state,
         "reason": reason,
         "live": live,
+        "waits": waits is not None,
         "host": seen.get("host"),
         "since": seen.get("since"),
     }
+
+
+def _waits(run: Path, attempt: Path) -> str | None:
+    """What an attempt that nobody has begun waits for; None where nobody will begin it."""
+    from lanner.execution.engine import PLACED
+
+    placed = store.read_json(attempt / PLACED)
+    if store.Status(attempt).path.exists():
+        return None
+    if placed is not None and (placed.get("outlives_harness") or store.is_held(run)):
+        return f"placed by the engine {placed['engine']} as {printable(placed['ticket'])}, not begun yet"
+    return "a harness is about to place it" if store.is_held(run) else None
 
 
 def _summary(rows: list[dict[str, Any]]) -> str:
@@ -281,7 +297,7 @@ def _summary(rows: list[dict[str, Any]]) -> str:
     counts = Counter(str(row["state"]) for row in rows)
     hosts = {row["host"] for row in rows if row["live"]}
     since = time.time() - THROUGHPUT_SECONDS
-    recent = sum(not row["live"] and (row["since"] or 0) > since for row in rows)
+    recent = sum(not (row["live"] or row["waits"]) and (row["since"] or 0) > since for row in rows)
     states = ", ".join(f"{n} {state}" for state, n in sorted(counts.items())) or "no runs"
     live = f", at work on {len(hosts)} hosts" if hosts else ""
     return f"{states}{live}; {60 * recent / THROUGHPUT_SECONDS:.1f} runs/min in the last ten minutes"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from lanner.cli.output import json_option, print_fields, print_json
+from lanner.cli.output import json_option, print_fields, print_json, talk
 from lanner.config import Settings
 
 
@@ -56,7 +56,10 @@ def pull_command(settings: Settings, url: str, as_json: bool) -> None:
     """
     from lanner import transfer
 
-    _show(transfer.pull(settings.home, url), "pulled", as_json)
+    report = transfer.pull(settings.home, url)
+    if report.moved + report.there + report.busy == 0:
+        talk.print(f"no finished run is stored at {url}; check the address", markup=False)
+    _show(report, "pulled", as_json)
 
 
 def _show(report: object, done: str, as_json: bool) -> None:

@@ -13,33 +13,27 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from lanner import interruption, pipeline, reaping
 from lanner.config import Settings
-from lanner.errors import InfrastructureError, LannerError
-from lanner.execution.engine import ENGINES, Engine, Placed, open_engine
+from lanner.errors import LannerError
+from lanner.execution import burial
+from lanner.execution.burial import POLL_SECONDS, OnState
+from lanner.execution.engine import ENGINES, PLACED, Engine, Placed, open_engine
 from lanner.pipeline import Plan
 from lanner.records import Limits, State
 from lanner.registry import import_all
-from lanner.store import Status, Watch, disk_error, read_json, write_json
+from lanner.store import Status, disk_error, read_json, write_json
 
 __all__ = ["ENGINES", "Engine", "complete", "open_engine"]
 
-POLL_SECONDS = 0.1
 STATUS_SECONDS = 0.004
 """How often states are read for the display, times the attempts in flight: 250 reads a second of the shared
 store at most, however many workers there are."""
-ENGINE_PATIENCE_SECONDS = 60.0
-PLACED = "placed.json"
-"""In an attempt's folder: which engine it was given to, and what that calls it."""
-
-OnState = Callable[[Plan, str], None]
 OnRecord = Callable[[Plan, dict[str, Any]], None]
 
 
@@ -60,7 +54,7 @@ def complete(
     removed, before and after. ``detach``: return once all attempts are placed; a later call finds them.
     """
     interruption.check()
-    with_containers = any(_has_containers_here(plan, engine) for plan in plans)
+    with_containers = any(burial.has_containers_here(plan, engine) for plan in plans)
     reaping.sweep(settings.home)
     if with_containers:
         reaping.remove_orphans(settings.home)
@@ -89,23 +83,23 @@ def _run_one(
     with _sole(plan.folder.path, cancel):
         placed = _placed_before(plan, engine)
         if placed is None:
-            _wait_for_the_living(plan, on_state, cancel)
+            burial.wait_for_earlier(plan, on_state, cancel)
         if cancel or plan.folder.reason_to_run() is None:
             return plan.folder.record()
         try:
             placed = placed or _place(plan, engine, cancel)
         except _UnplacedError as error:
-            return _bury(plan, engine, plan.folder.attempts()[-1], pipeline.unplaced(str(error)))
+            return burial.bury(plan, engine, plan.folder.attempts()[-1], pipeline.unplaced(str(error)))
         attempt = plan.folder.attempts()[-1]
         on_state(plan, State.QUEUED)
         if detach:
             return None
         ending = _follow(plan, attempt, placed, engine, on_state, cancel)
-        record = plan.folder.record()
-        if record is None or record["attempt"] != int(attempt.name.removeprefix("attempt-")):
-            record = pipeline.cancelled() if cancel else pipeline.lost(_last_words(attempt, ending))
-            record = _bury(plan, engine, attempt, record)
-        return record
+        record = burial.record_of(plan, attempt, on_state, cancel)
+        if record is None:
+            record = pipeline.cancelled() if cancel else pipeline.lost(burial.last_words(attempt, ending))
+            record = burial.bury(plan, engine, attempt, record)
+        return dict(record)
 
 
 class _UnplacedError(Exception):
@@ -115,17 +109,19 @@ class _UnplacedError(Exception):
 def _place(plan: Plan, engine: Engine, cancel: Sequence[bool]) -> Placed:
     """A new attempt, given to the engine; _UnplacedError where it would not have it."""
     if plan.folder.attempts():
-        _clear(plan, engine, cancel)
+        burial.clear(plan, engine, cancel)
     for attempt in plan.folder.attempts():
         if not _is_terminal(attempt):
-            _bury(plan, engine, attempt, pipeline.lost("the process that ran this attempt was killed"))
+            lost = pipeline.lost("the process that ran this attempt was killed")
+            burial.bury(plan, engine, attempt, lost)
     attempt = plan.folder.new_attempt(plan.spec)
     limits = Limits(**plan.spec["keyed"]["limits"])
     try:
         placed = engine.submit(attempt, limits, lambda: bool(cancel))
     except (LannerError, OSError) as error:  # of this run alone: the others go on
         raise _UnplacedError(str(error)) from None
-    write_json(attempt / PLACED, {"engine": engine.id, "ticket": placed.ticket})
+    known = {"engine": engine.id, "ticket": placed.ticket, "outlives_harness": engine.outlives_harness}
+    write_json(attempt / PLACED, known)
     return placed
 
 
@@ -183,67 +179,8 @@ def _sole(folder: Path, cancel: Sequence[bool]) -> Iterator[None]:
         os.close(handle)
 
 
-def _wait_for_the_living(plan: Plan, on_state: OnState, cancel: Sequence[bool]) -> None:
-    """An attempt of a harness that was killed may still be at work: its result is as good as ours."""
-    for attempt in plan.folder.attempts():
-        status = Status(attempt)
-        watch = Watch(status)
-        while watch.is_alive() and not cancel:
-            seen = status.read()
-            if seen is not None:
-                on_state(plan, seen["state"])
-            time.sleep(POLL_SECONDS)
-
-
-def _bury(plan: Plan, engine: Engine, attempt: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """End an attempt whose process left no record: stop and remove what it left behind, and say so."""
-    _clear(plan, engine)
-    return pipeline.finish(attempt, read_json(attempt / "spec.json") or plan.spec, record)
-
-
-def _clear(plan: Plan, engine: Engine, cancel: Sequence[bool] = ()) -> None:
-    """Stop and remove what earlier attempts left, in a folder whose lock is held and where nobody works.
-
-    Waits a while for an engine that is being restarted.
-    """
-    if _has_containers_here(plan, engine):
-        deadline = time.monotonic() + ENGINE_PATIENCE_SECONDS
-        while True:
-            try:
-                reaping.remove_containers_of(plan.folder.path)
-                break
-            except InfrastructureError:
-                if cancel or time.monotonic() > deadline:
-                    raise
-                time.sleep(5 * POLL_SECONDS)
-    elif not engine.has_own_containers:
-        for attempt in plan.folder.attempts():
-            _kill_processes(attempt / "output")
-    reaping.empty(plan.folder.path)
-
-
-def _has_containers_here(plan: Plan, engine: Engine) -> bool:
-    return plan.spec["keyed"]["runner"] == "docker" and not engine.has_own_containers
-
-
-def _kill_processes(output: Path) -> None:
-    """End what a method's plain process, or its children, still run: they are told where to write."""
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get("LANNER_OUTPUT") == str(output.resolve()):
-                process.kill()
-
-
 def _is_terminal(attempt: Path) -> bool:
-    status = Status(attempt).read()
-    return status is not None and State(status["state"]).is_terminal
-
-
-def _last_words(attempt: Path, ending: str) -> str:
-    log = attempt / "exec.log"
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
-    last = ending or next((line for line in reversed(lines) if line.strip()), "")
-    return f"lanner exec ended without a record{': ' + last.strip()[:300] if last else ''}"
+    return Status(attempt).is_over
 
 
 import_all(sys.modules[__name__])

@@ -37,6 +37,7 @@ class DaskEngine:
     id: ClassVar[str] = "dask"
     poll_seconds = 0.2
     has_own_containers: ClassVar[bool] = False
+    outlives_harness: ClassVar[bool] = False
 
     def __init__(
         self, settings: Settings, classes: Mapping[str, _Class], stack: ExitStack, in_flight: int
@@ -73,7 +74,9 @@ class DaskEngine:
                     classes[name] = _Class(client, wanted, wanted.get("walltime_s"))
         except (OSError, TimeoutError, RuntimeError, ValueError) as error:
             stack.close()
-            raise InfrastructureError(f"Dask cannot be reached or started: {error}") from None
+            raise InfrastructureError(
+                f"Dask cannot be reached or started: {error}; check address or classes in --engine-config"
+            ) from None
         return cls(settings, classes, stack, in_flight=IN_FLIGHT)
 
     def submit(self, attempt: Path, limits: Limits, is_cancelled: Callable[[], bool]) -> DaskTask:

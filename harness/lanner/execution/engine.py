@@ -20,6 +20,9 @@ from lanner.registry import Registry
 __all__ = ["ENGINES", "Engine", "Placed", "arguments", "environment", "open_engine", "read_configuration"]
 
 
+PLACED = "placed.json"
+"""In an attempt's folder: which engine it was given to, and what that calls it."""
+
 SCORING = "scoring.json"
 """Spec of a shard of a scoring, the other unit that engines place: ``lanner score --spec``."""
 
@@ -48,6 +51,8 @@ class Engine(Protocol):
     """How many attempts it wants to hold at a time."""
     has_own_containers: ClassVar[bool]
     """Whether it runs methods' containers itself, so that no container engine is asked for here."""
+    outlives_harness: ClassVar[bool]
+    """Whether what it has placed goes on when the process that placed it ends, and can be adopted."""
 
     @classmethod
     def open(cls, settings: Settings, *, jobs: int, configuration: Mapping[str, Any]) -> Self:

@@ -44,6 +44,7 @@ class KubernetesEngine:
 
     id: ClassVar[str] = "kubernetes"
     has_own_containers: ClassVar[bool] = True
+    outlives_harness: ClassVar[bool] = True
     poll_seconds = 0.5
     in_flight = 1000
 

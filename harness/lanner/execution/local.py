@@ -29,6 +29,7 @@ class LocalEngine:
 
     id: ClassVar[str] = "local"
     has_own_containers: ClassVar[bool] = False
+    outlives_harness: ClassVar[bool] = False
     poll_seconds = 0.1
 
     def __init__(self, settings: Settings, jobs: int) -> None:

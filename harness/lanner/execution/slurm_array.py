@@ -50,6 +50,7 @@ class SlurmArrayEngine:
     id: ClassVar[str] = "slurm-array"
     poll_seconds = POLL_SECONDS
     has_own_containers: ClassVar[bool] = False
+    outlives_harness: ClassVar[bool] = True
     in_flight = ARRAY_SIZE
 
     def __init__(self, settings: Settings, jobs: int, configuration: Mapping[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -18,11 +19,14 @@ SCARCE_BYTES = 64 << 20
 CGROUPS = Path("/sys/fs/cgroup")
 
 
-def usage(root: Path) -> tuple[int, int]:
-    """Bytes on disk and entries below ``root``, following no link."""
+def usage(root: Path, *, most_entries: float = math.inf) -> tuple[int, int]:
+    """Bytes on disk and entries below ``root``, following no link.
+
+    Counting ends with more than ``most_entries``: millions would take minutes.
+    """
     total = entries = 0
     stack = [os.fspath(root)]
-    while stack:
+    while stack and entries <= most_entries:
         try:
             with os.scandir(stack.pop()) as listing:
                 for entry in listing:
@@ -32,6 +36,8 @@ def usage(root: Path) -> tuple[int, int]:
                         continue
                     total += status.st_blocks * 512
                     entries += 1
+                    if entries > most_entries:
+                        break
                     if stat.S_ISDIR(status.st_mode):
                         stack.append(entry.path)
         except OSError:
@@ -41,7 +47,7 @@ def usage(root: Path) -> tuple[int, int]:
 
 def is_too_large(root: Path, limits: Limits) -> bool:
     """Whether ``root`` has reached the bytes, or exceeds the entries, that ``limits`` allow."""
-    total, entries = usage(root)
+    total, entries = usage(root, most_entries=limits.output_files)
     return total >= limits.output_mb << 20 or entries > limits.output_files
 
 
