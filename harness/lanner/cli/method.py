@@ -184,6 +184,7 @@ def check(
     """
     from lanner import method_check
     from lanner.cli.building import choose_runner
+    from lanner.runners.process import ProcessRunner
 
     method = find(settings, name)
     if method.predictions:
@@ -195,6 +196,11 @@ def check(
     chosen = choose_runner(runner, settings)
     if chosen == "docker":
         prepare(method)
+    elif not ProcessRunner(trust=trust_process).accepts(method):
+        raise ConfigurationError(
+            f"{name} is checked in its container, and plain processes run bundled Python methods only: start "
+            "Docker (lanner doctor says how), or trust the program with --runner process --trust-process"
+        )
     findings = method_check.check(
         method,
         runner=chosen,

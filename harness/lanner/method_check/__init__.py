@@ -62,16 +62,9 @@ def check(
         ``parameters`` are not the method's.
     """
     tasks = [TASKS[name] for name in method.tasks if name in TASKS]
-    if not tasks:
-        known = ", ".join(TASKS)
-        return [
-            Finding(
-                check="tasks", outcome="failed", detail=f"answers none of the tasks {known}; correct tasks"
-            )
-        ]
     values = resolve_parameters(method, parameters or {})
     limits = method.limits if timeout_s is None else replace(method.limits, timeout_s=timeout_s)
-    report: list[Finding] = []
+    report = [findings.unknown_task(name) for name in method.tasks if name not in TASKS]
     for task in tasks:
         prefix = f"{task.id}/" if len(tasks) > 1 else ""
         with TemporaryDirectory(prefix=f"lanner-check.{token()}.") as temporary:
