@@ -88,7 +88,8 @@ def _asked(trials: Trials, prefix: str, talk: Callable[[str], None]) -> Iterator
     for question in trials.task.questions():
         talk(f"{prefix}{question.name}: {question.says}")
         tried = trials.run(question, "first")
-        yield findings.answered(question, tried)
+        found = findings.answered(question, tried)
+        yield replace(found, task=trials.task.id, question=question.name)
         if answered is None and tried.record["state"] == State.SUCCEEDED:
             answered = question, tried
     if answered is None:

@@ -19,12 +19,17 @@ MIN_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the report: ``outcome`` is passed, failed or information; ``log`` the text to look at."""
+    """One line of the report: ``outcome`` is passed, failed or information; ``log`` the text to look at.
+
+    ``task`` and ``question`` name what was asked, where it was one question: ``method shell`` takes them.
+    """
 
     check: str
     outcome: str
     detail: str
     log: str = ""
+    task: str = ""
+    question: str = ""
 
     def to_json(self) -> dict[str, str]:
         """For ``--json``."""
