@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lanner import datasets, pipeline, splits, staging
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, PredictionError
 from lanner.ingest import ingest
 from lanner.intake import remove_folder, take_file
-from lanner.methods import Method
+from lanner.method_check.screens import write_entry
+from lanner.methods import Method, resolve_parameters
 from lanner.owner import token
 from lanner.records import Split
 from lanner.registry import unknown_name
 from lanner.runners.shell import DockerShell, Write
-from lanner.tasks import TASKS, Task
+from lanner.tasks import TASKS, Question, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ def open_sandbox(
     dataset_name: str,
     task_name: str | None,
     split_name: str | None,
+    question_name: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
     seed: int,
     command: str | None,
     write: Write,
@@ -49,10 +53,13 @@ def open_sandbox(
 ) -> Session:
     """Stage a split, open the sandbox on it, and see what was left in /output; then remove all of it.
 
+    With ``question_name`` the input is that of a question of ``method_check``, not of dataset and split.
+
     Raises
     ------
     ConfigurationError
-        The method answers no task, or not ``task_name``, or its image has no shell.
+        The method answers no task, or not ``task_name``, the task has no such question, ``parameters`` are
+        not the method's, or its image has no shell.
     InfrastructureError
         No engine answers.
     """
@@ -64,21 +71,32 @@ def open_sandbox(
     task = TASKS[task_name or known[0]]
     if method.predictions:
         raise ConfigurationError(f"{method.name} is a folder of predictions: there is no sandbox to open")
-    dataset = datasets.load(datasets.find_entry(settings, dataset_name), settings)
-    split = find_split(dataset, task, split_name)
-    truth = task.seal(dataset, split, settings.home)
-    staged = staging.stage_shared(dataset, split, task, truth, settings.home)
-    runner = DockerShell()
-    runner.prepare(method)
+    values = resolve_parameters(method, parameters or {})
+    question = None if question_name is None else _question(task, question_name)
     with tempfile.TemporaryDirectory(prefix=f"lanner-shell.{token()}.") as temporary:
         folder = Path(temporary)
+        if question is not None:  # as ``method_check`` asks it, in a LANNER_HOME that is gone afterwards
+            write_entry(folder / "registry", question)
+            settings = Settings(home=folder / "home", registry=folder / "registry")
+            dataset_name = question.name
+        dataset = datasets.load(datasets.find_entry(settings, dataset_name), settings)
+        split = (
+            find_split(dataset, task, split_name)
+            if question is None
+            else splits.resolve(dataset, question.split)[0]
+        )
+        truth = task.seal(dataset, split, settings.home)
+        options = {} if question is None else question.options
+        staged = staging.stage_shared(dataset, split, task, truth, settings.home, options)
+        runner = DockerShell()
+        runner.prepare(method)
         staging.stage(
             staged,
             split,
             task,
             folder / "input",
             seed=seed,
-            parameters=method.defaults,
+            parameters=values,
             limits=method.limits,
             link=False,
         )
@@ -98,6 +116,13 @@ def open_sandbox(
         finally:
             remove_folder(output)
     return Session(exit_code=code, dataset=dataset.entry.id, split=split.id, prediction=verdict)
+
+
+def _question(task: Task, name: str) -> Question:
+    found = {question.name: question for question in task.questions()}
+    if name not in found:
+        raise unknown_name(f"question of {task.id}", name, found)
+    return found[name]
 
 
 def _verdict(output: Path, folder: Path, staged: staging.Staged, output_mb: int) -> str | None:

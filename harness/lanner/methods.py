@@ -131,8 +131,17 @@ def find(settings: Settings, name: str) -> Method:
     folder = Path(name).expanduser()
     if (folder / MANIFEST).is_file():
         return load(folder)
-    if folder.is_dir() or len(folder.parts) > 1:
+    if folder.is_dir():
         raise ConfigurationError(f"{folder} has no {MANIFEST}; give a method's name or its folder")
+    if folder.is_file():
+        raise ConfigurationError(
+            f"{folder} is a file, not a method's folder; an archive of an image becomes a method by "
+            f"`lanner method add {folder}`"
+        )
+    if len(folder.parts) > 1 or name.startswith((".", "~")):
+        raise ConfigurationError(
+            f"there is no folder {folder}; correct the path, or begin a method with `lanner method new`"
+        )
     raise unknown_name("method", name, known)
 
 
@@ -143,7 +152,9 @@ def load(folder: Path) -> Method:
     document = load_yaml(path, "method")
     name = str(document["name"])
     if name != folder.name:
-        raise ConfigurationError(f"{path}: name {name!r} must equal its folder's name {folder.name!r}")
+        raise ConfigurationError(
+            f"{path}: name {name!r} must equal its folder's name {folder.name!r}; rename one"
+        )
     if "image" in document:
         identity = f"image:{document['image']}"
     elif "predictions" in document:

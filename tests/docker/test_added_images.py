@@ -191,6 +191,23 @@ def test_one_command_in_the_sandbox_sees_the_staged_input_and_nothing_is_left(
     assert shells() == []
 
 
+def test_the_sandbox_opens_on_the_question_that_a_check_failed_on(image: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    added(home, image, "--yes")
+    checked = boards.lanner("method", "check", "tiny-image", home=home, cwd=tmp_path)
+    assert checked.returncode == 1
+    hint = "lanner method shell tiny-image --question ordinary"
+    assert checked.stderr.rstrip().endswith(hint), checked.stderr
+    program = "tail -n 1 /input/requests.csv"
+    shell = (*hint.split()[1:-1], "single", "--command", program, "--json")
+    result = boards.lanner(*shell, home=home, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["dataset"], found["prediction"]) == ("single", None)
+    assert "," in found["stdout"], "one of its requests"
+    assert [path.name for path in home.iterdir()] == ["methods"], "the question's data are gone"
+
+
 def test_a_shell_on_a_terminal_takes_what_is_typed_and_leaves_nothing(image: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     added(home, image, "--yes")

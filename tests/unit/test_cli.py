@@ -413,6 +413,8 @@ def test_stage_for_a_method_uses_its_parameters_and_limits(shell: Shell) -> None
         (("run", "-m", "half", "-m", "constant", "-d", "tiny", "-p", "a=1"), "single --method"),
         (("run", "-m", "half", "-d", "tiny", "-p", "alpha"), "must be written name=value"),
         (("run", "-m", "half", "-d", "tiny", "--seed", "-1"), "is not in the range"),
+        (("run", "-m", "for-another-task", "-d", "tiny"), "give --task another-task"),
+        (("run", "-m", "half", "-d", "tiny", "--compare", "--engine", "dask"), "--engine dask first"),
         (("leaderboard", "build", "nothing"), "quickstart, real, real-full"),
         (("leaderboard", "bild", "x"), "No such command"),
         (("logs", "zzz"), "no run starts with 'zzz'"),

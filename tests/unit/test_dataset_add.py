@@ -166,6 +166,43 @@ def test_what_a_file_cannot_say_is_asked_for_in_one_sentence(tmp_path: Path) -> 
         assert flag in text
 
 
+def on_a_terminal(
+    home: Path, file: Path, said: str, *arguments: str, monkeypatch: pytest.MonkeyPatch
+) -> Result:
+    monkeypatch.setattr("lanner.cli.dataset_add.on_terminal", lambda: True)
+    environment = {"LANNER_HOME": str(home), "LANNER_MIRROR": ""}
+    return CliRunner(env=environment).invoke(lanner, ["dataset", "add", str(file), *arguments], input=said)
+
+
+def test_on_a_terminal_all_that_a_file_does_not_say_is_asked_for_and_shown_before_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = ["GFP"] * 40 + ["KLF1"] * 30 + ["MYC"] * 30
+    file = write(tmp_path / "own.h5ad", logs(counts(100)), frame(labels, colour=labels))
+    answers = ["crispri", "Perturb-seq", "MIT", "Nobody (2026)", "colour", "GFP", "K562"]
+    given = "\n".join([*answers, "n"]) + "\n"
+    refused = on_a_terminal(tmp_path / "home", file, given, monkeypatch=monkeypatch)
+    assert refused.exit_code == 2
+    assert "perturbation: colour; controls: GFP; no combinations" in refused.stderr
+    assert "context: cell_type = K562" in refused.stderr
+    assert not list((tmp_path / "home").glob("datasets/*"))
+    given = "\n".join([*answers, "y"]) + "\n"
+    kept = on_a_terminal(tmp_path / "home", file, given, "--json", monkeypatch=monkeypatch)
+    assert kept.exit_code == 0, kept.output + str(kept.exception)
+    document = json.loads(kept.stdout)
+    assert document["entry"]["perturbation_kind"] == "CRISPRi"
+    assert (document["data"]["controls"], document["data"]["perturbations"]) == (40, 2)
+
+
+def test_a_file_that_cannot_be_added_is_refused_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file, says in ((tmp_path / "none.h5ad", "is not a file"), (not_hdf5(tmp_path), "not an HDF5 file")):
+        result = on_a_terminal(tmp_path / "home", file, "", monkeypatch=monkeypatch)
+        assert says in str(result.exception)
+        assert result.stderr == ""
+
+
 def test_labels_given_by_hand_win_over_guesses(tmp_path: Path) -> None:
     labels = ["GFP"] * 30 + ["A-KLF1"] * 30 + ["MYC"] * 30
     obs = frame(labels, my_column=labels, line="K562")

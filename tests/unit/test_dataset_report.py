@@ -156,6 +156,8 @@ def test_the_page_loads_nothing_and_shows_names_as_text(simulated: Dataset, sett
     assert "img" not in reader.tags
     assert "onerror=alert" in "".join(reader.shown), "it is there, as text"
     assert render(document) == page
+    warned = {"fact": "licence", "observed": "", "expected": "", "passed": False, "level": "warning"}
+    assert "1 warning, 0 checks passed" in " ".join(render({**document, "checks": [warned]}).split())
     assert page.count("Plotly.newPlot(") >= 5
 
 

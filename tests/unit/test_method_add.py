@@ -27,7 +27,7 @@ LABELS = {
     "org.lanner.name": "closed-model",
     "org.lanner.command": '["python", "go.py"]',
     "org.lanner.deterministic": "true",
-    "org.lanner.tasks": "perturbation-response, other",
+    "org.lanner.tasks": "perturbation-response, network-inference",
     "org.lanner.memory-mb": "8192",
     "org.opencontainers.image.description": "Predicts.",
     "org.opencontainers.image.licenses": "Apache-2.0",
@@ -46,7 +46,7 @@ def test_labels_state_the_manifest_and_those_of_any_image_fill_what_they_leave_o
         "name": "closed-model",
         "command": ["python", "go.py"],
         "deterministic": True,
-        "tasks": ["perturbation-response", "other"],
+        "tasks": ["perturbation-response", "network-inference"],
         "resources": {"memory_mb": 8192},
         "summary": "Predicts.",
         "licence": "Apache-2.0",
@@ -207,5 +207,23 @@ def test_an_archive_without_an_image_for_this_machine_is_refused(
     with pytest.raises(ConfigurationError, match="0 of them for riscv64"):
         for_docker(tmp_path / "image.tar", io.BytesIO())
     (tmp_path / "text.tar").write_text("no tar")
-    with pytest.raises(ConfigurationError, match="not a tar archive"):
+    with pytest.raises(ConfigurationError, match="not a tar archive; write one") as caught:
         is_oci(tmp_path / "text.tar")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_archive_that_was_cut_off_is_called_damaged(tmp_path: Path) -> None:
+    oci_archive(tmp_path / "image.tar")
+    whole = (tmp_path / "image.tar").read_bytes()
+    (tmp_path / "image.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ConfigurationError, match="damaged"):
+        is_oci(tmp_path / "image.tar")
+
+
+def test_a_task_that_there_is_none_of_is_refused_with_the_nearest(settings: Settings) -> None:
+    document, _ = method_add.proposed(
+        {**LABELS, "org.lanner.tasks": "perturbation-respons"}, (), "lab/model", "perturbation-response"
+    )
+    with pytest.raises(ConfigurationError, match="did you mean 'perturbation-response'"):
+        method_add.add_image(settings, image(), document, "lab/model")
+    assert not list((settings.home / "methods").glob("*"))

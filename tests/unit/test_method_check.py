@@ -103,6 +103,27 @@ def test_a_network_method_is_asked_of_networks_alone_and_hears_which_question_it
     assert outcome == "failed" and "no more than ten edges: INVALID_OUTPUT" in detail
 
 
+def test_a_misspelt_task_is_no_task_and_fails_the_check(tmp_path: Path) -> None:
+    code, found, _ = report(tmp_path, "write()", tasks=["perturbation-respons"])
+    assert code == 1
+    assert found["tasks"][0] == "failed" and "did you mean 'perturbation-response'" in found["tasks"][1]
+
+
+def test_without_docker_the_check_of_ones_own_method_says_that_it_needs_it(tmp_path: Path) -> None:
+    own = boards.registry(tmp_path / "registry")
+    boards.add_method(own, "mine", "write()")
+    result = boards.lanner(
+        *("method", "check", "mine"),
+        home=tmp_path / "home",
+        registry=own,
+        cwd=tmp_path,
+        DOCKER_HOST=f"unix://{tmp_path}/no.sock",
+    )
+    assert result.returncode == 2
+    assert "start Docker" in result.stderr.splitlines()[-1]
+    assert result.stdout == ""
+
+
 @pytest.mark.slow
 def test_a_method_of_both_tasks_is_asked_of_both(tmp_path: Path) -> None:
     program = NETWORK.replace("MOST", 'task["max_edges"]')

@@ -30,6 +30,23 @@ def test_without_a_name_the_split_is_the_first_that_the_task_is_asked_of(
     assert find_split(dataset, TASKS[task], None).id == split
 
 
+def test_a_question_that_the_task_does_not_ask_is_refused_with_the_nearest(settings: Settings) -> None:
+    assert settings.registry is not None
+    boards.add_method(settings.registry, "mine")
+    with pytest.raises(ConfigurationError, match="did you mean 'unmeasured'"):
+        open_sandbox(
+            settings,
+            find(settings, "mine"),
+            dataset_name="tiny",
+            task_name=None,
+            split_name=None,
+            question_name="unmesured",
+            seed=0,
+            command="true",
+            write=lambda out, err: None,
+        )
+
+
 def test_a_task_that_the_method_does_not_declare_is_refused(settings: Settings) -> None:
     assert settings.registry is not None
     boards.add_method(settings.registry, "mine")

@@ -76,6 +76,21 @@ def test_a_path_without_a_manifest_is_refused(settings, tmp_path):
         methods.find(settings, str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("./my-metod", "there is no folder"),
+        ("../elsewhere/my-method", "there is no folder"),
+        ("my-image.tar", "lanner method add my-image.tar"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_not_taken_for_a_name(settings, tmp_path, monkeypatch, name, says):
+    monkeypatch.chdir(tmp_path)
+    Path("my-image.tar").touch()
+    with pytest.raises(ConfigurationError, match=says):
+        methods.find(settings, name)
+
+
 def test_the_name_must_equal_the_folders_name(write_method):
     folder = write_method(text=MANIFEST.format(name="other"))
     with pytest.raises(ConfigurationError, match="'other' must equal its folder's name 'mine'"):

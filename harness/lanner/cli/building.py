@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from lanner.cli.output import print_json, print_table, talk
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, InfrastructureError
 from lanner.leaderboard.definition import Definition
+from lanner.methods import Method
 from lanner.records import State, printable
 
 
@@ -102,6 +103,18 @@ def choose_runner(wanted: str, settings: Settings) -> str:
         markup=False,
     )
     return "process"
+
+
+def check_task(chosen: Sequence[Method], task: str) -> None:
+    """Refuse a task that none of the methods declares: every run would be skipped."""
+    from lanner.tasks import TASKS
+
+    if task not in TASKS or any(task in method.tasks for method in chosen):
+        return
+    first = chosen[0]
+    raise click.UsageError(
+        f"{first.name} does not answer {task}; give --task {first.tasks[0]}, or add the task to method.yaml"
+    )
 
 
 def clock(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from lanner.cli.output import json_option, print_fields, print_json, talk
 from lanner.config import Settings
 
 if TYPE_CHECKING:
-    from lanner.datasets.proposal import Known
+    from lanner.datasets.proposal import Known, Proposal
 
 KINDS = (
     "CRISPRi",
@@ -26,6 +27,8 @@ KINDS = (
     "cytokine",
     "infection",
 )
+SHOWN = 12
+"""Choices up to here are listed in a prompt."""
 
 
 @click.command("add")
@@ -33,7 +36,11 @@ KINDS = (
 @click.option("--id", "id_", help="Name of the dataset [the file's name].")
 @click.option("--title", help="One line for people [made of the labels].")
 @click.option("--organism", type=click.Choice(["human", "mouse", "rat", "zebrafish", "fly", "yeast", "none"]))
-@click.option("--perturbation-kind", type=click.Choice(KINDS), help="What a perturbation does to its target.")
+@click.option(
+    "--perturbation-kind",
+    type=click.Choice(KINDS, case_sensitive=False),
+    help="What a perturbation does to its target.",
+)
 @click.option("--assay", help="How expression was measured, such as Perturb-seq.")
 @click.option("--licence", help="Terms of the file, such as CC-BY-4.0.")
 @click.option("--citation", help="The publication to cite.")
@@ -51,6 +58,7 @@ KINDS = (
 )
 @click.option("--url", help="Public address of the same bytes, for others who use the entry.")
 @click.option("--dry-run", is_flag=True, help="Show the entry; write nothing.")
+@click.option("--yes", is_flag=True, help="Ask nothing: take what is proposed.")
 @json_option
 @click.pass_obj
 def add_command(
@@ -59,14 +67,16 @@ def add_command(
     file: Path,
     id_: str | None,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **given: Any,
 ) -> None:
     """Add a file as a dataset: its columns are read, the rest is asked for, and the result is checked.
 
     FILE is an .h5ad in whatever convention (scPerturb, GEARS, PerturBench, cell-eval, PEREGGRN, your own)
-    with counts or log1p values, or a 10x .h5 matrix with a --guides table. Nothing is kept unless the data
-    load and every check of level error passes.
+    with counts or log1p values, or a 10x .h5 matrix with a --guides table. On a terminal what the file does
+    not say is asked for and the mapping is shown before anything is written; elsewhere options must say it.
+    Nothing is kept unless the data load and every check of level error passes.
 
     \b
     Examples:
@@ -77,16 +87,25 @@ def add_command(
     """
     from lanner.datasets import proposal
 
-    known = _asked(proposal.Known(id=id_, **given))
-    proposed = proposal.propose(file, known)
+    known = proposal.Known(id=id_, **given)
+    asking = not yes and on_terminal()
+    proposed = _asked(file, known) if asking else proposal.propose(file, known)
     if not as_json:
         if proposed.convention:
             talk.print(f"the file follows the {proposed.convention} convention")
         for note in proposed.notes:
-            talk.print(note)
+            talk.print(note, markup=False)
     if dry_run:
         _show(proposed, as_json)
         return
+    if asking or not as_json:
+        for line in _mapping(proposed.document):
+            talk.print(line, markup=False)
+    if asking and not click.confirm("Is this what the file means?", default=True, err=True):
+        raise click.UsageError(
+            "nothing was written; say what it means with --perturbation-column, --control, --context, "
+            "--context-value, --delimiter or --organism"
+        )
     from lanner import datasets
     from lanner.cli.dataset import progress_bars, show_findings
     from lanner.datasets import addition
@@ -104,17 +123,62 @@ def add_command(
         talk.print(f"next: lanner run --method train-mean --dataset {dataset.entry.id}")
 
 
-def _asked(known: Known) -> Known:
-    """Ask for what is missing where a person sits at the terminal."""
-    from lanner.datasets.proposal import ASKED
+def on_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return known
-    answers: dict[str, Any] = {}
+
+def _asked(file: Path, known: Known) -> Proposal:
+    """The proposal, once a person has said all that the file does not."""
+    from lanner.datasets import proposal
+    from lanner.datasets.unsaid import UnsaidError
+
+    proposal.check_file(file)  # before anybody types an answer
     for name in known.missing():
-        kind = click.Choice(KINDS) if name == "perturbation_kind" else str
-        answers[name] = click.prompt(f"{name.replace('_', ' ')}, {ASKED[name]}", type=kind, err=True)
-    return replace(known, **answers)
+        kind = click.Choice(KINDS, case_sensitive=False) if name == "perturbation_kind" else str
+        answer: Any = click.prompt(f"{name.replace('_', ' ')}, {proposal.ASKED[name]}", type=kind, err=True)
+        known = replace(known, **{name: answer})
+    while True:
+        try:
+            return proposal.propose(file, known)
+        except UnsaidError as unsaid:
+            if getattr(known, unsaid.field):  # was said, and does not help
+                raise
+            talk.print(str(unsaid), markup=False)
+            answer = click.prompt(
+                unsaid.question,
+                type=click.Choice(unsaid.choices) if unsaid.choices else str,
+                err=True,
+                show_choices=len(unsaid.choices) <= SHOWN,
+            )
+            said: dict[str, Any] = {unsaid.field: (answer,) if unsaid.field == "control" else answer}
+            known = replace(known, **said)
+
+
+def _mapping(document: Mapping[str, Any]) -> Iterator[str]:
+    """What is taken for what, a line each."""
+    obs = document["obs"]
+    controls = ", ".join(obs.get("control", ())) or f"where {obs.get('control_column')} is true"
+    delimiter = obs.get("combination_delimiter")
+    yield f"perturbation: {obs['perturbation']}; controls: {controls}; " + (
+        f"{delimiter} joins the targets of a combination" if delimiter else "no combinations"
+    )
+    constants = obs.get("constants", {})
+    yield "context: " + ", ".join(
+        name + (f" = {constants[name]}" if name in constants else "") for name in obs["context"]
+    )
+    column = document["genes"].get("column") or document.get("prepare", {}).get("parameters", {}).get("genes")
+    yield f"genes: {document['organism']}, {document['genes']['identifier']}s, " + (
+        f"from the column {column}" if column else "from the index"
+    )
+    yield f"expression: {document['scale']}" + (
+        f", counts in the layer {document['counts_layer']}"
+        if "counts_layer" in document
+        else ", counts unknown"
+    )
+    for name in ("batch", "dose"):
+        if name in obs:
+            yield f"{name}: {obs[name]}"
 
 
 def _show(proposed: Any, as_json: bool) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import click
 
 from lanner.cli.method_add import add_command, pull_command
+from lanner.cli.method_check import check_command
 from lanner.cli.method_shell import shell_command
 from lanner.cli.output import json_option, print_fields, print_json, print_table, talk
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, ImageBuildError
-from lanner.methods import Method, entries, find, is_bundled, parse_parameters, resolve_parameters
+from lanner.methods import Method, entries, find, is_bundled
 from lanner.records import printable
 
 
@@ -35,7 +36,7 @@ def method_command() -> None:
     """
 
 
-for command in (add_command, pull_command, shell_command):
+for command in (add_command, check_command, pull_command, shell_command):
     method_command.add_command(command)
 
 
@@ -146,78 +147,6 @@ def new(name: str, language: str, parent: Path, as_json: bool) -> None:
     print_fields({"folder": folder, "files": ", ".join(files)})
     shown = folder if folder.is_absolute() else f"./{folder}"
     talk.print(f"next: change predict in it, then lanner method check {shown}", markup=False)
-
-
-@method_command.command("check")
-@click.argument("name", metavar="NAME|FOLDER")
-@click.option("--runner", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True)
-@click.option("--trust-process", is_flag=True, help="Let the process runner run other people's methods.")
-@click.option(
-    "--timeout", "timeout_s", type=click.IntRange(1), default=300, show_default=True, help="Seconds a run."
-)
-@click.option("--parameter", "-p", "parameters", multiple=True, help="name=value, such as fewer epochs.")
-@json_option
-@click.pass_obj
-def check(
-    settings: Settings,
-    name: str,
-    runner: str,
-    trust_process: bool,
-    timeout_s: int,
-    parameters: tuple[str, ...],
-    as_json: bool,
-) -> int:
-    """Try a method on tiny simulated data, in the sandbox it will meet, on every kind of question.
-
-    Of each task that method.yaml declares: unseen perturbations, doubles and contexts; a network from
-    interventions or from controls alone; targets that are not measured, a single perturbation. The same seed
-    twice, another seed; threads within the CPUs granted. Seven or eight runs a task on 1,100 cells of 80
-    genes; a method that trains for minutes on those takes --parameter or --timeout. Ends with 1 when
-    something failed.
-
-    \b
-    Examples:
-      lanner method check ./my-method
-      lanner method check additive --json
-      lanner method check scgen --parameter epochs=5 --timeout 300
-      lanner method check ./my-method --runner process --trust-process
-    """
-    from lanner import method_check
-    from lanner.cli.building import choose_runner
-
-    method = find(settings, name)
-    if method.predictions:
-        raise ConfigurationError(
-            f"{name} is predictions, which are checked when they are run: there is no program to try"
-        )
-    values = parse_parameters(method, parameters)
-    resolve_parameters(method, values)  # a wrong one is said before an image is built
-    chosen = choose_runner(runner, settings)
-    if chosen == "docker":
-        prepare(method)
-    findings = method_check.check(
-        method,
-        runner=chosen,
-        trust_process=trust_process,
-        timeout_s=timeout_s,
-        parameters=values,
-        talk=talk.print,
-    )
-    failed = [finding for finding in findings if finding.outcome == "failed"]
-    if as_json:
-        print_json({"method": method.name, "runner": chosen, "findings": [f.to_json() for f in findings]})
-        return 1 if failed else 0
-    marks = {"passed": "ok", "failed": "FAILED", "information": "info"}
-    rows = [(marks[finding.outcome], finding.check, finding.detail) for finding in findings]
-    print_table(("", "check", "what was seen"), rows, title=method.name)
-    for finding in failed:
-        if finding.log:
-            talk.print(f"\n{finding.check}: the last lines the method printed")
-            click.echo(printable(finding.log, keep="\n"), err=True)
-    if failed:
-        talk.print(f"\n{len(failed)} checks failed; correct them and run lanner method check {name} again")
-        talk.print(f"to try by hand in the sandbox: lanner method shell {name}", markup=False)
-    return 1 if failed else 0
 
 
 def prepare(method: Method) -> Mapping[str, Any]:

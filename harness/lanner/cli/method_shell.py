@@ -13,9 +13,11 @@ from lanner.records import printable
 
 @click.command("shell")
 @click.argument("name", metavar="NAME|PATH")
-@click.option("--dataset", "-d", "dataset_name", default="simulated", show_default=True)
+@click.option("--dataset", "-d", "dataset_name", help="A dataset's id [simulated].")
 @click.option("--task", "task_name", help="A task's id [the first that the method declares].")
 @click.option("--split", "-s", "split_name", help="A split id [the dataset's first of the task].")
+@click.option("--question", "question_name", help="One that `method check` asks, such as unmeasured.")
+@click.option("--parameter", "-p", "parameters", multiple=True, help="name=value; repeatable.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="The method's.")
 @click.option("--command", help="Run this by the image's sh and end, instead of a shell on the terminal.")
 @json_option
@@ -23,9 +25,11 @@ from lanner.records import printable
 def shell_command(
     settings: Settings,
     name: str,
-    dataset_name: str,
+    dataset_name: str | None,
     task_name: str | None,
     split_name: str | None,
+    question_name: str | None,
+    parameters: tuple[str, ...],
     seed: int,
     command: str | None,
     as_json: bool,
@@ -33,17 +37,21 @@ def shell_command(
     """Open a method's sandbox with a staged input, to look around and to try again by hand.
 
     Image, user, network, limits and input are those of a run; only its command is not started: type it.
-    What is then in /output is checked as a run's would be. Nothing is left when the shell ends.
+    What is then in /output is checked as a run's would be. Nothing is left when the shell ends. The input is
+    a split of a dataset, or with --question the one that failed in `lanner method check`.
 
     \b
     Examples:
       lanner method shell ./my-method
       lanner method shell my-model --dataset kang18-pbmc --split unseen-context/cd4t
+      lanner method shell ./my-method --question unmeasured
       lanner method shell ./my-method --command "ls -l /input && python predict.py"
     """
     from lanner.method_shell import open_sandbox
-    from lanner.methods import find
+    from lanner.methods import find, parse_parameters
 
+    if question_name is not None and (dataset_name or split_name):
+        raise click.UsageError("a --question brings its own data: leave out --dataset and --split")
     if command is None and as_json:
         raise click.UsageError("--json needs --command: a shell on the terminal has no result")
     if command is None and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -63,9 +71,11 @@ def shell_command(
     session = open_sandbox(
         settings,
         method,
-        dataset_name=dataset_name,
+        dataset_name=dataset_name or "simulated",
         task_name=task_name,
         split_name=split_name,
+        question_name=question_name,
+        parameters=parse_parameters(method, parameters),
         seed=seed,
         command=command,
         write=write,

@@ -91,7 +91,7 @@ def run_command(
     """
     from lanner import leaderboard as boards
     from lanner import methods
-    from lanner.cli.building import build_and_show
+    from lanner.cli.building import build_and_show, check_task
     from lanner.cli.stage import parse_options
     from lanner.leaderboard import definition as definitions
     from lanner.tasks import TASKS
@@ -121,6 +121,7 @@ def run_command(
         given = {
             name: methods.parse_parameters(methods.find(settings, name), parameters) for name in method_names
         }
+        check_task([methods.find(settings, name) for name in method_names], task_name)
         chosen = [{"name": name, "parameters": given[name]} for name in method_names]
         document: dict[str, Any] = {
             "name": "run",
@@ -134,6 +135,11 @@ def run_command(
             **({"options": parse_options(TASKS[task_name], options)} if options else {}),
         }
         if compare or submit:
+            if engine != "local":
+                raise click.UsageError(
+                    f"--compare and --submit run on this machine; do the runs with --engine {engine} first, "
+                    "and then compare without it: they are cached"
+                )
             return _beside(
                 document,
                 settings,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lanner.datasets.unsaid import UnsaidError
 from lanner.errors import ConfigurationError
 
 PERTURBATION = (
@@ -100,9 +101,12 @@ def guess_columns(
     elif flag is not None:
         section["control_column"] = flag
     else:
-        raise ConfigurationError(
+        raise UnsaidError(
+            "control",
+            f"Label of {column!r} that means unperturbed",
             f"{where}: none of the labels of {column!r} reads as a control ({_some(known)}); name it with "
-            "--control LABEL, or the right column with --perturbation-column"
+            "--control LABEL, or the right column with --perturbation-column",
+            known,
         )
     if len(known) <= len(controls):
         raise ConfigurationError(
@@ -142,9 +146,12 @@ def _perturbation_column(obs: pd.DataFrame, control: Sequence[str], flag: str | 
             return name
     if named:
         return named[0]
-    raise ConfigurationError(
+    raise UnsaidError(
+        "perturbation",
+        "The obs column that says what was done to a cell",
         f"{where}: no obs column reads as the perturbation; name it with --perturbation-column, "
-        f"columns: {_some(obs.columns)}"
+        f"columns: {_some(obs.columns)}",
+        list(map(str, obs.columns)),
     )
 
 
@@ -186,9 +193,11 @@ def _context(
         best = max(found, key=lambda name: (1 < obs[name].nunique() <= 50, -found.index(name)))
         return {"context": [best]}
     if value is None:
-        raise ConfigurationError(
+        raise UnsaidError(
+            "context_value",
+            "The cell type or line of all cells",
             f"{where}: no obs column says the cell type or line; name one with --context COLUMN, or give the "
-            "one of all cells with --context-value NAME"
+            "one of all cells with --context-value NAME",
         )
     notes.append(f"every cell is in the context {value!r}")
     return {"context": ["cell_type"], "constants": {"cell_type": value}}

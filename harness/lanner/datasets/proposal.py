@@ -17,6 +17,7 @@ from lanner.datasets.columns import Guess, gene_column, guess_columns, guess_org
 from lanner.datasets.conventions import Columns, canonical_obs
 from lanner.datasets.expression import Expression, look
 from lanner.datasets.preparing import read_guides
+from lanner.datasets.unsaid import UnsaidError
 from lanner.errors import ConfigurationError
 from lanner.h5ad.source import SourceFile
 from lanner.h5ad.tenx import TenxFile, is_tenx_file
@@ -29,6 +30,8 @@ ASKED = {
     "citation": "the publication to cite: authors, title, journal, year",
 }
 """Fields of an entry no file holds, with the question to put."""
+
+ORGANISMS = ("human", "mouse", "rat", "zebrafish", "fly", "yeast", "none")
 
 BARCODES = ("barcode", "cell_barcode", "cell", "cell_id")
 GUIDES = (
@@ -91,13 +94,21 @@ def propose(path: Path, known: Known) -> Proposal:
     if missing:
         flags = ", ".join(f"--{name.replace('_', '-')} ({ASKED[name]})" for name in missing)
         raise ConfigurationError(f"{path.name}: a file does not say {flags}; give them")
+    check_file(path)
+    if is_tenx_file(path):
+        return _from_tenx(path, known)
+    return _from_anndata(path, known)
+
+
+def check_file(path: Path) -> None:
+    """Raise ConfigurationError unless there is such a file, in AnnData or 10x format by its first look."""
     if not path.is_file():
         raise ConfigurationError(f"{path} is not a file; give an .h5ad, or a 10x .h5 with --guides")
     if path.stat().st_size == 0:
         raise ConfigurationError(f"{path.name} is empty; copy it again")
-    if is_tenx_file(path):
-        return _from_tenx(path, known)
-    return _from_anndata(path, known)
+    if not is_tenx_file(path):
+        with SourceFile(path):
+            pass
 
 
 def _from_anndata(path: Path, known: Known) -> Proposal:
@@ -186,8 +197,11 @@ def _proposal(
 ) -> Proposal:
     organism = known.organism or guess_organism(names)
     if organism is None:
-        raise ConfigurationError(
-            f"{path.name}: gene names such as {names[0]!r} do not say the organism; give it with --organism"
+        raise UnsaidError(
+            "organism",
+            "The organism",
+            f"{path.name}: gene names such as {names[0]!r} do not say the organism; give it with --organism",
+            ORGANISMS,
         )
     canonical = _canonical(obs, guess, path.name)
     citation = {"text": known.citation, "doi": known.doi, "accession": known.accession}

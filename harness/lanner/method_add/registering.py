@@ -12,7 +12,9 @@ from lanner import schemas
 from lanner.config import Settings
 from lanner.errors import ConfigurationError
 from lanner.methods import MANIFEST, Method, folder_files, load
+from lanner.registry import unknown_name
 from lanner.store import disk_error
+from lanner.tasks import TASKS
 
 
 def register(
@@ -32,10 +34,13 @@ def register(
     Raises
     ------
     ConfigurationError
-        The manifest does not fit its schema, or the name is taken and ``replace`` is false (or the taken one
-        lies elsewhere).
+        The manifest does not fit its schema or names no task of this Lanner, or the name is taken and
+        ``replace`` is false (or the taken one lies elsewhere).
     """
     schemas.check(document, "method", "the manifest")
+    for task in document["tasks"]:
+        if task not in TASKS:
+            raise unknown_name("task", task, TASKS)
     name = str(document["name"])
     home = settings.home / "methods"
     check_free(settings, name, replace=replace)

@@ -62,16 +62,9 @@ def check(
         ``parameters`` are not the method's.
     """
     tasks = [TASKS[name] for name in method.tasks if name in TASKS]
-    if not tasks:
-        known = ", ".join(TASKS)
-        return [
-            Finding(
-                check="tasks", outcome="failed", detail=f"answers none of the tasks {known}; correct tasks"
-            )
-        ]
     values = resolve_parameters(method, parameters or {})
     limits = method.limits if timeout_s is None else replace(method.limits, timeout_s=timeout_s)
-    report: list[Finding] = []
+    report = [findings.unknown_task(name) for name in method.tasks if name not in TASKS]
     for task in tasks:
         prefix = f"{task.id}/" if len(tasks) > 1 else ""
         with TemporaryDirectory(prefix=f"lanner-check.{token()}.") as temporary:
@@ -95,7 +88,8 @@ def _asked(trials: Trials, prefix: str, talk: Callable[[str], None]) -> Iterator
     for question in trials.task.questions():
         talk(f"{prefix}{question.name}: {question.says}")
         tried = trials.run(question, "first")
-        yield findings.answered(question, tried)
+        found = findings.answered(question, tried)
+        yield replace(found, task=trials.task.id, question=question.name)
         if answered is None and tried.record["state"] == State.SUCCEEDED:
             answered = question, tried
     if answered is None:

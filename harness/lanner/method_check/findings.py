@@ -8,7 +8,8 @@ from lanner.errors import ErrorClass
 from lanner.method_check.trials import Tried, n_requests
 from lanner.methods import Method
 from lanner.records import State
-from lanner.tasks import Question
+from lanner.registry import unknown_name
+from lanner.tasks import TASKS, Question
 
 CPU_MARGIN = 1.25
 """Processor time per second and granted CPU above which threads were not limited."""
@@ -18,16 +19,28 @@ MIN_SECONDS = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One line of the report: ``outcome`` is passed, failed or information; ``log`` the text to look at."""
+    """One line of the report: ``outcome`` is passed, failed or information; ``log`` the text to look at.
+
+    ``task`` and ``question`` name what was asked, where it was one question: ``method shell`` takes them.
+    """
 
     check: str
     outcome: str
     detail: str
     log: str = ""
+    task: str = ""
+    question: str = ""
 
     def to_json(self) -> dict[str, str]:
         """For ``--json``."""
         return asdict(self)
+
+
+def unknown_task(name: str) -> Finding:
+    """A task of the manifest that nobody will ask the method."""
+    return Finding(
+        check="tasks", outcome="failed", detail=f"{unknown_name('task', name, TASKS)}; correct tasks"
+    )
 
 
 def answered(question: Question, tried: Tried) -> Finding:

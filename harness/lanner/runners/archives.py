@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import io
 import json
+import lzma
 import platform
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -24,7 +26,10 @@ MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 def is_oci(archive: Path) -> bool:
     """Whether the file is a tar of an OCI layout that ``docker load`` of old engines would not take."""
     with opened(archive) as tar:
-        names = {member.name.removeprefix("./") for member in tar}
+        try:
+            names = {member.name.removeprefix("./") for member in tar}
+        except (OSError, EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
+            raise ConfigurationError(f"{archive} is damaged ({error}); copy or write it again") from None
     return "oci-layout" in names and "manifest.json" not in names
 
 
@@ -63,9 +68,11 @@ def opened(archive: Path) -> tarfile.TarFile:
     """The archive, compressed or not; ConfigurationError where it is no tar."""
     try:
         return tarfile.open(archive)
-    except (OSError, tarfile.TarError) as error:
+    except OSError as error:
+        raise ConfigurationError(f"{archive} cannot be read: {error.strerror}; check the path") from None
+    except (tarfile.TarError, EOFError):  # whose texts list every compression that was tried
         raise ConfigurationError(
-            f"{archive} is not a tar archive ({error}); write it with docker save"
+            f"{archive} is not a tar archive; write one with `docker save IMAGE -o {archive.stem}.tar`"
         ) from None
 
 

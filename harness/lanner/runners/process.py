@@ -50,6 +50,10 @@ class ProcessRunner:
     def __init__(self, *, trust: bool = False) -> None:
         self._trust = trust
 
+    def accepts(self, method: Method) -> bool:
+        """Whether ``run`` starts the method: a bundled Python program, or any with ``trust``."""
+        return method.folder is not None and (self._trust or _is_acceptable(method))
+
     def prepare(self, method: Method) -> Mapping[str, Any]:
         """Nothing to prepare; returns provenance."""
         return {
@@ -72,7 +76,7 @@ class ProcessRunner:
     ) -> Outcome:
         """Run the method once; see ``Runner.run``. NOT_APPLICABLE when it needs a container."""
         provenance = self.prepare(method)
-        if method.folder is None or not (self._trust or _is_acceptable(method)):
+        if method.folder is None or not self.accepts(method):
             return Outcome(
                 error_class=ErrorClass.NOT_APPLICABLE,
                 exit_code=None,
