@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 TASK = TASKS["perturbation-response"]
 METHODS = [load(path.parent) for path in sorted((bundled_root() / "method_containers").glob(f"*/{MANIFEST}"))]
 UNGRANTED = {"network-propagation"}  # answers nothing without a granted resource: tests/methods has one
-OWN_PACKAGES = {"scgen", "gears"}  # only their images have those; tests/docker/test_published_methods.py
+OWN_PACKAGES = {"scgen", "gears", "cpa"}  # their images have them: tests/docker/test_published_methods.py
 PYTHON = [
     method
     for method in METHODS

@@ -1,4 +1,4 @@
-"""scGen and GEARS in their images: what they answer, what they decline, the same twice."""
+"""scGen, GEARS and CPA in their images: what they answer, what they decline, the same twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lanner.tasks import TASKS
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(3600)]
 TASK = TASKS["perturbation-response"]
-FEW = {"scgen": {"epochs": 2}, "gears": {"epochs": 1, "cells": 5}}
+FEW = {"scgen": {"epochs": 2}, "gears": {"epochs": 1, "cells": 5}, "cpa": {"epochs": 10, "cells": 20}}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,12 @@ def taken(folder: Path, rows):
 
 @pytest.mark.parametrize(
     ("name", "design", "kind"),
-    [("scgen", "unseen-context", "cells"), ("gears", "unseen-combination", "profiles")],
+    [
+        ("scgen", "unseen-context", "cells"),
+        ("gears", "unseen-combination", "profiles"),
+        ("cpa", "unseen-context", "cells"),
+        ("cpa", "unseen-combination", "cells"),
+    ],
 )
 def test_it_answers_with_numbers_that_the_seed_decides(answer, name, design, kind) -> None:
     first, again, other = (answer(name, design, seed) for seed in (1, 1, 2))
@@ -75,7 +80,12 @@ def test_it_answers_with_numbers_that_the_seed_decides(answer, name, design, kin
     assert first[2].min() >= 0
 
 
-def test_scgen_declines_perturbations_that_nobody_has_seen(answer) -> None:
-    kind, message = answer("scgen", "unseen-perturbation")
-    assert kind == "NOT_APPLICABLE"
-    assert message == "no request's perturbation was seen in training and has control cells in its context"
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("scgen", "no request's perturbation was seen in training and has control cells in its context"),
+        ("cpa", "no request's perturbations were all seen in training and have control cells in its context"),
+    ],
+)
+def test_perturbations_that_nobody_has_seen_are_declined(answer, name, why) -> None:
+    assert answer(name, "unseen-perturbation") == ("NOT_APPLICABLE", why)
