@@ -191,9 +191,12 @@ Trained fit(hid_t file, const nlohmann::json &task, const Strings &genes) {
 
 void write_array(hid_t file, const char *path, hid_t stored, hid_t given, std::vector<hsize_t> shape, const void *values) {
     hid_t space = H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr);
-    hid_t set = checked(H5Dcreate2(file, path, stored, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT), path);
+    hid_t how = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(how, false);  // else the file says when it was written, and no two are equal
+    hid_t set = checked(H5Dcreate2(file, path, stored, space, H5P_DEFAULT, how, H5P_DEFAULT), path);
     checked(H5Dwrite(set, given, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), path);
     H5Dclose(set);
+    H5Pclose(how);
     H5Sclose(space);
 }
 

@@ -119,6 +119,13 @@ def test_the_ridge_in_r_does_not_apply_to_targets_nobody_has_seen(answer) -> Non
     assert (kind, message) == ("NOT_APPLICABLE", "no request's targets were all part of a training condition")
 
 
+@pytest.mark.parametrize("name", ["ridge-r", "knn-cpp"])
+def test_two_containers_write_the_same_bytes(answer, name) -> None:
+    """Files that say when they were written would differ: the two are written seconds apart."""
+    first, second = (answer(name, "unseen-combination")[0] for _ in range(2))
+    assert first.file_sha256 == second.file_sha256
+
+
 @pytest.mark.parametrize("name", ["latent-additive", "decoder-only", "random-forest"])
 def test_a_seed_gives_the_same_prediction_in_two_containers(answer, name) -> None:
     few = {} if name == "random-forest" else {"steps": 50}
