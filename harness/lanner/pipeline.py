@@ -224,6 +224,8 @@ def _attempt(
     attempt: Path, spec: Mapping[str, Any], settings: Settings, runner: Runner, status: Status
 ) -> dict[str, Any]:
     keyed = spec["keyed"]
+    if status.is_cancel_requested:  # while it waited for its turn
+        return cancelled()
     _enter(status, State.PULLING)
     method = methods.find(settings, spec["method"]["source"])
     if method.identity != keyed["method"]["identity"]:

@@ -32,11 +32,14 @@ def stage(attempt: Path, spec: Mapping[str, Any], settings: Settings, folder: Pa
     if not status.claim():
         return CLAIMED_CODE
 
-    def work() -> None:
+    def work() -> dict[str, Any] | None:
+        if status.is_cancel_requested:  # while its pod waited for a node
+            return pipeline.cancelled()
         status.set(State.PREPARING)
         staged = pipeline.shared_input(spec, settings)
         pipeline.write_input(staged, spec, settings, folder / INPUT, link=False)
         status.set(State.RUNNING)
+        return None
 
     return 1 if _outcome(attempt, work) else 0
 

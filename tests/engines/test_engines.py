@@ -20,8 +20,9 @@ import pytest
 import yaml
 from lanner import execution, methods
 from lanner.config import Settings
-from lanner.errors import ConfigurationError
+from lanner.errors import ConfigurationError, InfrastructureError
 from lanner.pipeline import Plan
+from lanner.records import Limits
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -139,9 +140,7 @@ class Sleeper:
         self.records: list[dict[str, Any]] = []
 
     @staticmethod
-    def limits() -> Any:
-        from lanner.records import Limits
-
+    def limits() -> Limits:
         return Limits(timeout_s=400)
 
     def complete(self) -> dict[str, Any]:
@@ -246,6 +245,27 @@ def test_a_run_longer_than_its_partition_allows_is_refused_with_the_fix(
     record = sleeper.complete()
     assert (record["state"], record["error_class"]) == ("failed", "PLATFORM_ERROR")
     assert "partition short ends jobs after 60 s; name another partition" in record["message"]
+
+
+@needs_slurm
+def test_a_run_s_gpus_are_asked_of_slurm_and_more_than_there_are_is_said(
+    registry: Path, tmp_path: Path, closing: list[Any]
+) -> None:
+    found = subprocess.run(["sinfo", "--noheader", "--format=%G"], capture_output=True, text=True, check=True)
+    if "gpu:1" not in found.stdout:
+        pytest.skip("the SLURM node has not one GPU token")
+    sleeper = Sleeper(tmp_path, registry, "slurm-array", {})
+    closing.append(sleeper.engine)
+    new = sleeper.plan.folder.new_attempt
+    placed = sleeper.engine.submit(new(sleeper.plan.spec), Limits(gpus=1), lambda: False)
+    shown = subprocess.run(
+        ["scontrol", "show", "job", placed.ticket], capture_output=True, text=True, check=True
+    ).stdout
+    placed.cancel()
+    assert "gres:gpu:1" in shown or "gres/gpu=1" in shown
+    with pytest.raises(InfrastructureError, match=r"sbatch failed: .*not available"):
+        sleeper.engine.submit(new(sleeper.plan.spec), Limits(gpus=2), lambda: False)
+    boards.until(lambda: placed.poll() is not None, "the end of the cancelled job")
 
 
 @needs_slurm

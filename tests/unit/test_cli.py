@@ -208,6 +208,9 @@ def test_status_tells_what_waits_for_its_engine_from_what_is_lost(shell: Shell) 
     with (run / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the harness that has placed it still lives
         assert shown(**dask) == ("queued", "placed by the engine dask as a/attempt-5, not begun yet")
+    assert shell.json("cancel", "--all") == {"cancelling": []}
+    assert shown(**array)[0] == "queued"
+    assert len(shell.json("cancel", "--all")["cancelling"]) == 1 and (attempt / "cancel").exists()
     shutil.rmtree(attempt)
 
 

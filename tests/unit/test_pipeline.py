@@ -13,7 +13,7 @@ from typing import Any
 import boards
 import numpy as np
 import pytest
-from lanner import methods, pipeline, scores, staging
+from lanner import methods, pipeline, pod_steps, scores, staging
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, ErrorClass
 from lanner.pipeline import Plan
@@ -194,6 +194,22 @@ def test_an_attempt_is_executed_once(own: Settings) -> None:
     assert Status(attempt).claim()
     assert pipeline.execute(attempt, plan.spec, own, ProcessRunner()) is None
     assert plan.folder.record() is None
+
+
+def test_an_attempt_that_was_cancelled_while_it_waited_ends_before_it_begins(own: Settings) -> None:
+    plan = boards.planned(own, methods.find(own, "train-mean"))
+    for step in ("here", "in a pod"):
+        attempt = plan.folder.new_attempt(plan.spec)
+        Status(attempt).request_cancel()
+        if step == "here":
+            record = pipeline.execute(attempt, plan.spec, own, ProcessRunner())
+            assert record is not None and plan.folder.record() == record
+        else:
+            assert pod_steps.stage(attempt, plan.spec, own, own.home) == 1
+            record = pod_steps.outcome(attempt)
+            assert record is not None
+        assert (record["state"], record["error_class"]) == ("cancelled", "CANCELLED")
+        assert not (attempt / "resources.json").exists()
 
 
 @pytest.mark.parametrize("moment", ["before it runs", "while it runs"])

@@ -10,6 +10,7 @@ import click
 
 from lanner import store
 from lanner.cli.output import json_option, print_json, print_table
+from lanner.cli.run import waits_for
 from lanner.config import Settings
 from lanner.errors import ConfigurationError, ErrorClass
 from lanner.records import State
@@ -87,6 +88,8 @@ def retry_command(
 def cancel_command(settings: Settings, runs: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Ask runs that are under way to stop, on whatever machine they are; their containers are removed.
 
+    What an engine holds and has not begun ends as soon as it begins.
+
     RUNS are the starts of keys, or folders. A cancelled run is done again by the next build.
 
     \b
@@ -100,7 +103,7 @@ def cancel_command(settings: Settings, runs: tuple[str, ...], everything: bool, 
         attempt
         for folder in sorted((settings.home / "runs").glob("*/*/*/*"))
         for attempt in folder.glob("attempt-*")
-        if store.Status(attempt).is_alive()
+        if store.Status(attempt).is_alive() or waits_for(folder, attempt) is not None
     ]
     asked = []
     for name in runs:

@@ -263,7 +263,7 @@ def _status_row(home: Path, folder: Path) -> dict[str, Any] | None:
     state = seen["state"]
     reason = ": ".join(part for part in (seen.get("error_class"), seen.get("message")) if part)
     live = status.is_alive()
-    waits = None if live or State(state).is_terminal else _waits(folder, attempts[-1])
+    waits = None if live or State(state).is_terminal else waits_for(folder, attempts[-1])
     if waits is not None:
         state, reason = State.QUEUED, waits
     elif not State(state).is_terminal and not live:
@@ -283,7 +283,7 @@ def _status_row(home: Path, folder: Path) -> dict[str, Any] | None:
     }
 
 
-def _waits(run: Path, attempt: Path) -> str | None:
+def waits_for(run: Path, attempt: Path) -> str | None:
     """What an attempt that nobody has begun waits for; None where nobody will begin it."""
     from lanner.execution.engine import PLACED
 
