@@ -111,7 +111,8 @@ def _paths(home: Path, kind: str) -> Iterator[Path]:
     if kind == "leftovers":
         yield from (path for path in home.rglob(".*.partial") if is_abandoned(path.name) is not False)
         yield from (path for path in reaping.abandoned(home) if not path.is_relative_to(home))
-        yield from (run / "tmp" for run in runs if (run / "tmp").is_dir())
+        folders = (run / "tmp" for run in runs)  # a run that ended by itself leaves its own empty
+        yield from (path for path in folders if path.is_dir() and any(path.iterdir()))
     elif kind == "attempts":
         for run in runs:
             record = read_json(run / "run.json")

@@ -101,3 +101,9 @@ def test_commands_are_found_in_blocks_and_sentences_and_wrong_ones_are_noticed()
     assert found == [["method", "chek", "x"], ["run", "-m", "x", "--compair"], ["doctor"]]
     assert [wrong(arguments) is None for arguments in found] == [False, False, True]
     assert wrong(["run", "--runner", "dokcer"]) == "dokcer is no value of --runner"
+
+
+def test_every_schema_is_on_the_page_of_schemas() -> None:
+    page = (REPOSITORY / "docs" / "reference" / "schemas.md").read_text(encoding="utf-8")
+    names = [path.name for path in (REPOSITORY / "schemas").glob("*.schema.json")]
+    assert [name for name in names if f"schemas/{name}\n" not in page] == []

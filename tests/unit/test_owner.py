@@ -110,6 +110,14 @@ def test_clean_takes_what_nobody_is_known_to_own_and_leaves_a_live_process_its_f
     assert [name for name in partial if "unknown" in name]
 
 
+def test_the_empty_scratch_folder_of_a_run_that_ended_by_itself_is_no_leftover(tmp_path: Path) -> None:
+    runs = tmp_path / "runs" / "tiny" / "split" / "method"
+    (runs / "ended" / "tmp").mkdir(parents=True)
+    (runs / "killed" / "tmp" / "check.x").mkdir(parents=True)
+    found = [item.path for item in cleaning.find(Settings(home=tmp_path), frozenset({"leftovers"}))]
+    assert found == [runs / "killed" / "tmp"]
+
+
 def test_a_link_in_place_of_a_temporary_file_is_removed_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()

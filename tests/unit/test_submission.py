@@ -261,7 +261,10 @@ def test_a_hostile_prediction_meets_the_same_intake(call: Call, closed: Path, tm
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("tiny/x.h5ad", b"text", "not an HDF5 file"),
+        ("tiny/unseen-combination.h5ad", b"text", "not an HDF5 file"),
+        ("tiny/unseen-context/a.h5ad", b"text", "not an HDF5 file"),
+        (f"tiny/{'0' * 64}.h5ad", b"text", "not an HDF5 file"),
+        ("tiny/unseen-combinaton.h5ad", b"\x89HDF\r\n\x1a\n", "did you mean 'unseen-combination'"),
         ("nosuch/x.h5ad", b"\x89HDF\r\n\x1a\n", "nosuch"),
         ("x.h5ad", b"\x89HDF\r\n\x1a\n", "in no dataset's folder"),
         ("tiny/x.csv", b"", "holds no .h5ad file"),

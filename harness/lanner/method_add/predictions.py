@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from lanner.intake import take_file
 from lanner.method_add.labels import proposed
 from lanner.method_add.registering import register
 from lanner.methods import Method
+from lanner.registry import unknown_name
 from lanner.runners.predictions import FOLDER
+from lanner.splits import SPLITS
 
 SUFFIX = ".h5ad"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 NAMING = f"name them <dataset>/<split id or sha256>{SUFFIX}, as `lanner stage` prints both"
 
 
@@ -48,10 +52,14 @@ def add_predictions(
     Raises
     ------
     ConfigurationError
-        A dataset does not exist, a file is a link or not HDF5, or the name is taken.
+        A dataset or a split design does not exist, a file is a link or not HDF5, or the name is taken.
     """
-    for name in sorted({name.partition("/")[0] for name in files}):
-        find_entry(settings, name)
+    for name in files:
+        dataset, _, split = name.removesuffix(SUFFIX).partition("/")
+        find_entry(settings, dataset)
+        design = split.partition("/")[0]
+        if design not in SPLITS and not SHA256.fullmatch(split):
+            raise ConfigurationError(f"{folder / name}: {unknown_name('split', design, SPLITS)}; {NAMING}")
     hashes = {name: _sha256(folder / name) for name in files}
 
     def fill(target: Path) -> None:
