@@ -17,7 +17,10 @@ from lanner.config import bundled_root
 from lanner.h5ad.edges import read_edges
 from lanner.h5ad.staged import write_train
 
-METHODS = ("correlation", "mean-difference", "sparse-regression", "genie3", "grnboost", "random-network")
+METHODS = (
+    *("correlation", "mean-difference", "sparse-regression", "notears", "genie3", "grnboost"),
+    "random-network",
+)
 INFER = METHODS[:-1]
 FAST = {"genie3": {"trees": 30}, "grnboost": {"stages": 60}}
 GENES = [f"G{i}" for i in range(12)]
@@ -220,3 +223,10 @@ def test_an_exported_network_lists_its_edges_from_the_strongest(staged, infer):
     assert (np.diff(np.abs(edges["weight"])) <= 0).all()
     for edge in edges.itertuples():
         assert weights[REGULATORS.index(edge.regulator), GENES.index(edge.target)] == np.float32(edge.weight)
+
+
+def test_where_nothing_can_close_a_cycle_notears_is_the_sparse_regression(staged, infer):
+    folder = staged(*cells(), max_edges=1000)
+    one, other = (network_of(infer(method, folder)[1]) for method in ("sparse-regression", "notears"))
+    np.testing.assert_allclose(other[:, 4:], one[:, 4:], atol=1e-4)
+    assert np.count_nonzero(one[:, 4:]) >= len(TRUTH)

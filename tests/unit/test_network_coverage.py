@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lanner.config import bundled_root
 from lanner.network_scoring.frame import pseudo_values
 from lanner.networks.ranking import average_precision
-from network_intervals import CASES, case, precision, ranking, values
+from network_intervals import CASES, SIMULATIONS, case, precision, ranking, values
 from simulated_intervals import measure
 
-SIMULATIONS = 300
-"""Fewer than for intervals over plain values: every row is a ranking of all pairs without one regulator."""
 CHANCE = (0.95 * 0.05 / SIMULATIONS) ** 0.5
 
 
@@ -21,6 +20,13 @@ def test_an_interval_over_pseudo_values_holds_the_truth_as_often_as_it_says(name
     simulated = case(name, n)
     found = measure(simulated, SIMULATIONS)
     assert simulated.least - CHANCE <= found.covered <= simulated.most + CHANCE
+
+
+def test_the_page_on_coverage_has_a_line_for_every_kind_of_number() -> None:
+    page = (bundled_root() / "docs" / "reference" / "coverage.md").read_text(encoding="utf-8")
+    section = page.partition("## Numbers of networks")[2]
+    assert section.count(" regulators |") == len(CASES)
+    assert all(f"\n| {name} of {n} regulators |" in section for name, n in CASES)
 
 
 def test_pseudo_values_average_to_the_number_and_spread_as_the_jackknife_says() -> None:
