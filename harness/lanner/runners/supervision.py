@@ -23,6 +23,9 @@ from lanner.runners.watch import CgroupMeter, GpuMeter, is_too_large
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.02, 0.2
 NOT_ENDED = frozenset({"created", "configured", "initialized", "running", "restarting", "paused", "removing"})
 
+ERRORS = 5
+"""How often in a row an engine may answer with an error before it counts as gone."""
+
 ENGINE_PATIENCE_S = 60.0
 """How long an engine that stopped answering may take to come back: a restart ends containers slowly."""
 
@@ -77,7 +80,7 @@ class Supervised:
 
     def _alive(self) -> bool:
         try:
-            self._container.reload()
+            self._reload()
         except NotFound:
             raise InfrastructureError("the container was removed by somebody else") from None
         except (DockerException, RequestException):
@@ -86,6 +89,20 @@ class Supervised:
         if self.meter is None and state.get("Pid"):
             self.meter = CgroupMeter(int(state["Pid"]))
         return self._container.status in NOT_ENDED
+
+    def _reload(self) -> None:
+        """Ask for the container's state. An engine that answers with an error, as podman may in the instant in
+        which a container ends, has not gone away."""
+        for _ in range(ERRORS):
+            try:
+                self._container.reload()
+            except NotFound:
+                raise
+            except APIError:
+                time.sleep(LONGEST_POLL_S)
+            else:
+                return
+        self._container.reload()
 
     def _wait_for_the_engine(self) -> None:
         """Until it answers again; then the container may run on (live-restore) or have been ended with it."""
