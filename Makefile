@@ -74,6 +74,7 @@ bench: setup  ## Measure what a run costs the harness, staging, and the metrics 
 	$(BIN)/python -m benchmarks.harness_overhead
 	$(BIN)/python -m benchmarks.staging
 	$(BIN)/python -m benchmarks.validation
+	$(BIN)/python -m benchmarks.splits
 	$(BIN)/python -m benchmarks.engines --runs 9
 	$(BIN)/python -m benchmarks.scale --harness --check
 	$(BIN)/python -m benchmarks.peers.speed --size S --size M
