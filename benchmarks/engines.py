@@ -73,9 +73,7 @@ def speedup(runs: int, seconds: float, folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Measure, print the tables, write engines.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.engines", description=__doc__.split("\n")[0])
-    parser.add_argument(
-        "--engine", action="append", help="only this one, also slurm-array; repeatable [local, dask]"
-    )
+    parser.add_argument("--engine", action="append", help="as slurm-array; repeatable [local, dask]")
     parser.add_argument("--runs", type=int, default=9, help="pairs of runs for the overhead [9]")
     parser.add_argument("--batch", type=int, default=8, help="runs for the second worker, 0 for none [8]")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long those sleep [5]")

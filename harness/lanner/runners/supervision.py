@@ -91,8 +91,8 @@ class Supervised:
         return self._container.status in NOT_ENDED
 
     def _reload(self) -> None:
-        """Ask for the container's state. An engine that answers with an error, as podman may in the instant in
-        which a container ends, has not gone away."""
+        """Ask for the container's state; an engine that answers with an error, as podman may in the instant
+        in which a container ends, has not gone away."""
         for _ in range(ERRORS):
             try:
                 self._container.reload()
