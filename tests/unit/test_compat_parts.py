@@ -98,10 +98,12 @@ def test_precision_at_a_recall_is_what_the_calls_up_to_there_give(
 @given(arrays(np.float64, (3, 6), elements=NUMBERS), arrays(np.float64, (3, 6), elements=NUMBERS))
 def test_explained_variance_is_scikit_learns(truth: Array, prediction: Array) -> None:
     truth[2] = truth[2, 0]
-    wanted = [sklearn_r2(t, p) for t, p in zip(truth, prediction, strict=True)]
+    with np.errstate(over="ignore"):  # by a spread that is all but 0
+        wanted = [sklearn_r2(t, p) for t, p in zip(truth, prediction, strict=True)]
+        found = r2_score(truth, prediction)
     spread = ((truth - truth.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     sound = (spread == 0) | (spread > 1e-6)
-    np.testing.assert_allclose(r2_score(truth, prediction)[sound], np.array(wanted)[sound], rtol=1e-6)
+    np.testing.assert_allclose(found[sound], np.array(wanted)[sound], rtol=1e-6)
 
 
 def test_weights_count_in_both_sums_as_in_scikit_learn() -> None:
